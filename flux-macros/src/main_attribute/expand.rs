@@ -1,0 +1,85 @@
+//! The code behind `#[flux::main]`, and the mark that keeps a program to one reactor.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
+
+use crate::function::Function;
+use crate::settings::Settings;
+
+/// A program's `main`: the written one, nested in one that starts the reactor.
+pub(crate) fn main(function: &Function, settings: &Settings) -> TokenStream {
+    let Function {
+        attrs,
+        vis,
+        sig,
+        block,
+    } = function;
+    let name = &sig.ident;
+    // Resolves like generated code, shows at the user's token.
+    let at_name = Span::mixed_site().located_at(name.span());
+    let at_result = match function.result_type() {
+        Some(result) => Span::mixed_site().located_at(syn::spanned::Spanned::span(result)),
+        None => at_name,
+    };
+    let fn_token = &sig.fn_token;
+    let mark = one_reactor_mark(at_name);
+    let config = settings.config(at_name);
+    // A result that is no `Termination` shows at the result's type.
+    let written = quote_spanned!(at_result=> main);
+    let run_main = quote_spanned!(at_result=> ::flux::macro_support::run_main);
+    let in_root = quote_spanned! {at_name=>
+        const _: () = ::flux::macro_support::assert_crate_root(::core::module_path!());
+    };
+    let exit_code = quote_spanned!(at_name=> ::std::process::ExitCode);
+    quote! {
+        #(#attrs)*
+        #vis #fn_token #name() -> #exit_code {
+            #mark
+            #in_root
+            #sig #block
+            #run_main(#config, #written)
+        }
+    }
+}
+
+/// A plain `main` that holds the faulty one, so that nothing in it counts as unused.
+pub(crate) fn stub(function: &Function) -> TokenStream {
+    let Function {
+        attrs,
+        vis,
+        sig,
+        block,
+    } = function;
+    let name = &sig.ident;
+    let mut nested = sig.clone();
+    nested.constness = None;
+    // A receiver is no argument of a nested function.
+    let nested = if sig.receiver().is_some() {
+        quote!()
+    } else {
+        quote!(#nested #block)
+    };
+    quote! {
+        #(#attrs)*
+        #[allow(dead_code, reason = "the attribute above has an error")]
+        #vis fn #name() { #nested }
+    }
+}
+
+/// Two items that no program can hold twice, wherever in it they stand.
+///
+/// An exported macro lies in the root of its crate whatever block it is written in, so that a second
+/// one in the same crate is a duplicate name, which `cargo check` and editors see. A symbol is one per
+/// program, so that a second one in another crate is a duplicate for the linker. Both names are the
+/// sentence that their error says. The symbol has no spaces, since a linker script cannot quote them.
+pub(crate) fn one_reactor_mark(at: Span) -> TokenStream {
+    // Not hygienic: the two marks of one crate must collide.
+    let at = Span::call_site().located_at(at);
+    quote_spanned! {at=>
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! there_can_be_only_one_flux_main_or_init_in_a_program { () => {}; }
+        #[unsafe(export_name = "there_can_be_only_one_flux_main_or_init_in_a_program")]
+        static ONLY_ONE_FLUX_MAIN_PER_PROGRAM: u8 = 0;
+    }
+}
