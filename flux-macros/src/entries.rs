@@ -9,7 +9,7 @@ use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use syn::ext::IdentExt;
 
 use crate::fault::{Faults, did_you_mean, listed};
-use crate::value::Value;
+use crate::value::{Kind, Value};
 
 /// One key with what was given for it.
 pub(crate) struct Entry {
@@ -47,6 +47,27 @@ impl Entry {
                 );
             }
         }
+        None
+    }
+
+    /// The text of a value that must be a string, or a fault that shows `example` where there is no
+    /// value, and `help` where it is something else.
+    pub(crate) fn string(
+        &self,
+        example: &str,
+        help: &str,
+        faults: &mut Faults,
+    ) -> Option<(String, &Value)> {
+        let value = self.value(example, faults)?;
+        if let Kind::String(text) = value.kind() {
+            return Some((text, value));
+        }
+        let message = format!(
+            "`{}` takes a string, found {}",
+            self.name(),
+            value.described()
+        );
+        faults.at(&value.tokens, &message, help);
         None
     }
 

@@ -8,7 +8,6 @@ use super::lifetimes::borrows;
 use crate::entries::{self, Keys};
 use crate::fault::Faults;
 use crate::function::Function;
-use crate::settings::string;
 
 const KEYS: Keys = Keys {
     known: &["stack"],
@@ -30,10 +29,7 @@ pub(crate) fn class(tokens: TokenStream, faults: &mut Faults) -> Class {
     let mut class = Class::Medium;
     let entries = entries::parse(tokens, faults);
     for entry in KEYS.sort_out(entries, faults) {
-        let Some(value) = entry.value("stack = \"medium\"", faults) else {
-            continue;
-        };
-        let Some(name) = string("stack", value, CLASSES, faults) else {
+        let Some((name, value)) = entry.string("stack = \"medium\"", CLASSES, faults) else {
             continue;
         };
         match name.as_str() {

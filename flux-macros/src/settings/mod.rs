@@ -1,14 +1,15 @@
 //! The keys of `#[flux::main]` and `flux::init!`, and the `Config` that they stand for.
 //!
-//! Knows nothing of where they were written.
+//! Knows nothing of where they were written. What each key may be is in `keys`.
+
+mod keys;
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
-use syn::spanned::Spanned;
 
 use crate::entries::{self, Entry, Keys};
-use crate::fault::{Faults, did_you_mean, listed};
-use crate::value::{Count, DURATIONS, Kind, Value, nanoseconds};
+use crate::fault::Faults;
+use crate::value::Count;
 
 const KEYS: Keys = Keys {
     known: &["engine", "core", "idle", "stacks", "fibers", "grace"],
@@ -19,14 +20,6 @@ const STACKS: Keys = Keys {
     known: &["small", "medium", "large"],
     later: &[],
 };
-
-/// As the attribute writes it, and as the variant of `EventEngine` is called.
-const ENGINES: [(&str, &str); 4] = [
-    ("auto", "Auto"),
-    ("io_uring", "IoUring"),
-    ("epoll", "Epoll"),
-    ("kqueue", "Kqueue"),
-];
 
 /// What was written, checked. `None` leaves the default of `Config`.
 #[derive(Default)]
@@ -60,12 +53,12 @@ impl Settings {
         let entries = entries::parse(tokens, faults);
         for entry in KEYS.sort_out(entries, faults) {
             match entry.name().as_str() {
-                "engine" => settings.engine = engine(&entry, faults),
-                "core" => settings.core = core(&entry, faults),
-                "idle" => settings.idle = idle(&entry, faults),
+                "engine" => settings.engine = keys::engine(&entry, faults),
+                "core" => settings.core = keys::core(&entry, faults),
+                "idle" => settings.idle = keys::idle(&entry, faults),
                 "stacks" => settings.stacks(&entry, faults),
-                "fibers" => settings.fibers = fibers(&entry, faults),
-                "grace" => settings.grace_ns = grace(&entry, faults),
+                "fibers" => settings.fibers = keys::fibers(&entry, faults),
+                "grace" => settings.grace_ns = keys::grace(&entry, faults),
                 // `sort_out` keeps nothing else.
                 _ => {}
             }
@@ -74,24 +67,14 @@ impl Settings {
     }
 
     fn stacks(&mut self, entry: &Entry, faults: &mut Faults) {
-        let Some(list) = entry.list("stacks(small = 256, medium = 32, large = 8)", faults) else {
-            return;
-        };
+        let example = "stacks(small = 256, medium = 32, large = 8)";
+        let list = entry.list(example, faults).unwrap_or_default();
         for entry in STACKS.sort_out(list, faults) {
-            let name = entry.name();
-            let example = format!("{name} = 32");
-            let Some((count, at)) = count(&entry, &example, faults) else {
-                continue;
-            };
-            match name.as_str() {
-                "small" => self.small = Some(count),
-                "medium" => self.medium = Some(count),
-                _ if count.is_zero() => faults.at_span(
-                    at,
-                    "there is no large stack to run `main` on",
-                    "`large` is at least 1, since the main fiber runs on a large stack",
-                ),
-                _ => self.large = Some(count),
+            let count = keys::stacks(&entry, faults);
+            match entry.name().as_str() {
+                "small" => self.small = count,
+                "medium" => self.medium = count,
+                _ => self.large = count,
             }
         }
     }
@@ -150,170 +133,9 @@ fn duration(nanoseconds: u64, at: Span) -> TokenStream {
     quote_spanned!(at=> ::core::time::Duration::from_nanos(#nanoseconds))
 }
 
-fn engine(entry: &Entry, faults: &mut Faults) -> Option<&'static str> {
-    let value = entry.value("engine = \"auto\"", faults)?;
-    let names = ENGINES.map(|(name, _)| name);
-    let name = string(
-        "engine",
-        value,
-        &format!("one of {}", listed(&names, '"')),
-        faults,
-    )?;
-    let found = ENGINES.iter().find(|(known, _)| *known == name);
-    if found.is_none() {
-        unknown("engine", &name, &names, value, faults);
-    }
-    found.map(|(_, variant)| *variant)
-}
-
-fn core(entry: &Entry, faults: &mut Faults) -> Option<Core> {
-    let value = entry.value("core = 3", faults)?;
-    if let Some(number) = Count::of(value) {
-        let word = value.tokens.to_string();
-        if matches!(word.as_str(), "auto" | "none") {
-            faults.at(
-                &value.tokens,
-                &format!("`{word}` is a string here"),
-                &format!("write `core = \"{word}\"`"),
-            );
-            return None;
-        }
-        return Some(Core::Number(number));
-    }
-    let Kind::String(text) = value.kind() else {
-        let message = format!(
-            "`core` takes the number of a core, found {}",
-            value.described()
-        );
-        faults.at(
-            &value.tokens,
-            &message,
-            "write `core = 3`, or one of \"auto\", \"none\"",
-        );
-        return None;
-    };
-    match text.as_str() {
-        "auto" => return Some(Core::Auto),
-        "none" => return Some(Core::None),
-        digits if digits.parse::<usize>().is_ok() => {
-            let message = format!("`core` takes the number of a core, found the string {digits:?}");
-            faults.at(
-                &value.tokens,
-                &message,
-                &format!("write `core = {digits}`, without quotes"),
-            );
-        }
-        other => match did_you_mean(other, &["auto", "none"]) {
-            Some(meant) => faults.at(
-                &value.tokens,
-                &format!("unknown core `{other}`"),
-                &format!("did you mean \"{meant}\"?"),
-            ),
-            None => faults.at(
-                &value.tokens,
-                &format!("unknown core `{other}`"),
-                "write `core = 3`, or one of \"auto\", \"none\"",
-            ),
-        },
-    }
-    None
-}
-
-fn idle(entry: &Entry, faults: &mut Faults) -> Option<Idle> {
-    const HELP: &str =
-        "one of \"block\", \"spin\", or \"spin 50us\", which spins that long, then blocks";
-    let value = entry.value("idle = \"block\"", faults)?;
-    let text = string("idle", value, HELP, faults)?;
-    match text.split_once(' ') {
-        None if text == "block" => Some(Idle::Block),
-        None if text == "spin" => Some(Idle::Spin),
-        Some(("spin", duration)) => match nanoseconds(duration) {
-            Ok(0) => {
-                let message = format!("`{text}` does not spin at all");
-                faults.at(
-                    &value.tokens,
-                    &message,
-                    "write `idle = \"block\"`, or a longer time",
-                );
-                None
-            }
-            Ok(nanoseconds) => Some(Idle::SpinThenBlock { nanoseconds }),
-            Err(message) => {
-                faults.at(&value.tokens, &message, DURATIONS);
-                None
-            }
-        },
-        _ => {
-            faults.at(
-                &value.tokens,
-                &format!("unknown way to idle `{text}`"),
-                HELP,
-            );
-            None
-        }
-    }
-}
-
-fn fibers(entry: &Entry, faults: &mut Faults) -> Option<Count> {
-    let (count, at) = count(entry, "fibers = 1024", faults)?;
-    if count.is_zero() {
-        let help = "`fibers` is at least 1, since the main fiber is one of them";
-        faults.at_span(at, "there is no room for the main fiber", help);
-        return None;
-    }
-    Some(count)
-}
-
-fn grace(entry: &Entry, faults: &mut Faults) -> Option<u64> {
-    let value = entry.value("grace = \"5s\"", faults)?;
-    let text = string("grace", value, "write `grace = \"5s\"`", faults)?;
-    let result = nanoseconds(&text);
-    if let Err(message) = &result {
-        faults.at(&value.tokens, message, DURATIONS);
-    }
-    result.ok()
-}
-
-/// The count that `entry` gives, and where.
-fn count(entry: &Entry, example: &str, faults: &mut Faults) -> Option<(Count, Span)> {
-    let value = entry.value(example, faults)?;
-    let count = Count::of(value);
-    if count.is_none() {
-        let message = format!(
-            "`{}` takes a number, found {}",
-            entry.name(),
-            value.described()
-        );
-        faults.at(
-            &value.tokens,
-            &message,
-            &format!("write `{example}`, or a path to a `const` of type `usize`"),
-        );
-    }
-    count.map(|count| (count, value.tokens.span()))
-}
-
-/// The text of a value that must be a string.
-pub(crate) fn string(key: &str, value: &Value, help: &str, faults: &mut Faults) -> Option<String> {
-    if let Kind::String(text) = value.kind() {
-        return Some(text);
-    }
-    let message = format!("`{key}` takes a string, found {}", value.described());
-    faults.at(&value.tokens, &message, help);
-    None
-}
-
-/// The fault of a `name` that is none of `known`.
-fn unknown(noun: &str, name: &str, known: &[&str], value: &Value, faults: &mut Faults) {
-    let help = match did_you_mean(name, known) {
-        Some(meant) => format!("did you mean \"{meant}\"?"),
-        None => format!("one of {}", listed(known, '"')),
-    };
-    faults.at(&value.tokens, &format!("unknown {noun} `{name}`"), &help);
-}
-
 #[cfg(test)]
 mod tests {
+    use super::keys::ENGINES;
     use super::*;
 
     fn parse(tokens: &str) -> (String, Vec<String>) {
