@@ -4,17 +4,27 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 
 use crate::fault::Faults;
-use crate::main_attribute::expand::one_reactor_mark;
+use crate::main_attribute::expand::Mark;
 use crate::settings::Settings;
 
 pub(crate) fn run(arguments: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
     let settings = Settings::parse(arguments, &mut faults);
     let at = Span::mixed_site();
-    let mark = one_reactor_mark(at);
+    let Mark {
+        in_crate,
+        in_program,
+    } = Mark::new(at);
     let config = settings.config(at);
     let init = quote_spanned!(at=> #config.init());
-    quote!({ #faults #mark #init })
+    quote! {{
+        #faults
+        // An expression has no other place for it than a block.
+        #[allow(non_local_definitions, reason = "it marks the whole crate on purpose")]
+        #in_crate
+        #in_program
+        #init
+    }}
 }
 
 #[cfg(test)]

@@ -86,7 +86,8 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// `fn follow(feed: Feed) -> u64` becomes `fn follow(feed: Feed) -> Fiber<impl FnOnce() -> u64 + 'static>`.
 /// Its documentation, attributes, and visibility stay. Arguments are dropped when the body ends, in
-/// the order that a plain function has. Type parameters get the bound `'static`.
+/// the order that a plain function has. Type parameters get the bound `'static`. A result `!` becomes
+/// [`Infallible`](std::convert::Infallible).
 ///
 /// # Keys
 ///

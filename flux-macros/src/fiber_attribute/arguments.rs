@@ -47,7 +47,8 @@ fn argument(index: usize, input: &PatType) -> Argument<'_> {
     let (conditions, lints): (Vec<&Attribute>, Vec<&Attribute>) = attrs
         .iter()
         .partition(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"));
-    // A plain name stays the parameter's name, in the documentation too.
+    // A plain name stays the parameter's name, in the documentation too. One that begins with `_` does
+    // not, since moving it into the closure would count as using what was said to be unused.
     let (name, lets) = if let Some((name, mutability)) = plain_name(pat) {
         (
             name.clone(),
@@ -74,7 +75,11 @@ fn argument(index: usize, input: &PatType) -> Argument<'_> {
 /// The name and its `mut`, if the pattern is no more than that.
 fn plain_name(pat: &Pat) -> Option<(&syn::Ident, TokenStream)> {
     match pat {
-        Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
+        Pat::Ident(pat)
+            if pat.by_ref.is_none()
+                && pat.subpat.is_none()
+                && !pat.ident.to_string().starts_with('_') =>
+        {
             Some((&pat.ident, pat.mutability.to_token_stream()))
         }
         _ => None,

@@ -4,7 +4,10 @@ use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{FnArg, GenericParam, Generics, Type, TypeParamBound};
+use syn::{
+    FnArg, GenericParam, Generics, Lifetime, PredicateType, Token, Type, TypeParamBound,
+    WherePredicate,
+};
 
 use super::arguments::{Argument, arguments};
 use super::check::{Class, first_impl};
@@ -32,8 +35,8 @@ pub(crate) fn fiber(function: &Function, class: Class) -> TokenStream {
     let mut body = Group::new(Delimiter::Brace, quote!(#(#lets)* #statements));
     body.set_span(block.span());
     let generics = outliving_everything(&sig.generics);
-    let where_clause = &sig.generics.where_clause;
-    let result = function.result();
+    let where_clause = &generics.where_clause;
+    let result = stable_result(function);
     let fiber = fiber_type(&result, at);
     let asserts = size_asserts(function, &arguments);
     let new = new_fiber(
@@ -72,8 +75,8 @@ pub(crate) fn stub(function: &Function, class: Class) -> TokenStream {
         }
     });
     let generics = outliving_everything(&sig.generics);
-    let where_clause = &sig.generics.where_clause;
-    let written = function.result();
+    let where_clause = &generics.where_clause;
+    let written = stable_result(function);
     let result = if first_impl(written.clone()).is_some() {
         quote!(())
     } else if function
@@ -113,6 +116,16 @@ fn generated_at(span: Span) -> Span {
     Span::mixed_site().located_at(span)
 }
 
+/// The result's type. `!` cannot be named in a bound on stable Rust, and `Infallible` says the same.
+fn stable_result(function: &Function) -> TokenStream {
+    match function.result_type() {
+        Some(Type::Never(never)) => {
+            quote_spanned!(generated_at(never.span())=> ::core::convert::Infallible)
+        }
+        _ => function.result(),
+    }
+}
+
 fn fiber_type(result: &TokenStream, at: Span) -> TokenStream {
     quote_spanned! {at=>
         ::flux::macro_support::Fiber<impl ::core::ops::FnOnce() -> #result + 'static>
@@ -136,23 +149,47 @@ fn fiber_name(function: &Function) -> String {
     function.sig.ident.unraw().to_string()
 }
 
-/// The generics with `'static` on every type parameter, since a fiber may outlive its caller.
-fn outliving_everything(generics: &Generics) -> TokenStream {
+/// Adds `'static` to every type parameter, since a fiber may outlive its caller.
+///
+/// Each bound goes where the parameter has its others, since lints ask for one place.
+fn outliving_everything(generics: &Generics) -> Generics {
     let mut generics = generics.clone();
-    generics.where_clause = None;
     for param in &mut generics.params {
-        if let GenericParam::Type(param) = param {
-            let is_static = |bound: &TypeParamBound| matches!(bound, TypeParamBound::Lifetime(lifetime) if lifetime.ident == "static");
-            if !param.bounds.iter().any(is_static) {
-                let at = generated_at(param.ident.span());
-                param.colon_token.get_or_insert(syn::Token![:](at));
-                param
-                    .bounds
-                    .push(TypeParamBound::Lifetime(syn::Lifetime::new("'static", at)));
+        let GenericParam::Type(param) = param else {
+            continue;
+        };
+        let at = generated_at(param.ident.span());
+        let outlives = TypeParamBound::Lifetime(Lifetime::new("'static", at));
+        let predicates = generics
+            .where_clause
+            .iter_mut()
+            .flat_map(|clause| &mut clause.predicates);
+        let in_where = predicates
+            .into_iter()
+            .find_map(|predicate| match predicate {
+                WherePredicate::Type(PredicateType {
+                    bounded_ty: Type::Path(ty),
+                    bounds,
+                    ..
+                }) if ty.path.is_ident(&param.ident) => Some(bounds),
+                _ => None,
+            });
+        let bounds = match in_where {
+            Some(bounds) if param.bounds.is_empty() => bounds,
+            _ => {
+                param.colon_token.get_or_insert(Token![:](at));
+                &mut param.bounds
             }
+        };
+        if !bounds.iter().any(is_static) {
+            bounds.push(outlives);
         }
     }
-    generics.to_token_stream()
+    generics
+}
+
+fn is_static(bound: &TypeParamBound) -> bool {
+    matches!(bound, TypeParamBound::Lifetime(lifetime) if lifetime.ident == "static")
 }
 
 /// Refuses at compile time what the control block has no room for.
@@ -186,7 +223,6 @@ fn size_asserts(function: &Function, arguments: &[Argument<'_>]) -> TokenStream 
         assert(at, "assert_arguments_fit", quote!((#(#types,)*)));
     }
     match function.result_type() {
-        // `!` is no type that a stable program may name here.
         None | Some(Type::Never(_)) => {}
         Some(result) => {
             assert(

@@ -22,7 +22,10 @@ pub(crate) fn main(function: &Function, settings: &Settings) -> TokenStream {
         None => at_name,
     };
     let fn_token = &sig.fn_token;
-    let mark = one_reactor_mark(at_name);
+    let Mark {
+        in_crate,
+        in_program,
+    } = Mark::new(at_name);
     let config = settings.config(at_name);
     // A result that is no `Termination` shows at the result's type.
     let written = quote_spanned!(at_result=> main);
@@ -32,9 +35,10 @@ pub(crate) fn main(function: &Function, settings: &Settings) -> TokenStream {
     };
     let exit_code = quote_spanned!(at_name=> ::std::process::ExitCode);
     quote! {
+        #in_crate
         #(#attrs)*
         #vis #fn_token #name() -> #exit_code {
-            #mark
+            #in_program
             #in_root
             #sig #block
             #run_main(#config, #written)
@@ -68,18 +72,33 @@ pub(crate) fn stub(function: &Function) -> TokenStream {
 
 /// Two items that no program can hold twice, wherever in it they stand.
 ///
-/// An exported macro lies in the root of its crate whatever block it is written in, so that a second
-/// one in the same crate is a duplicate name, which `cargo check` and editors see. A symbol is one per
-/// program, so that a second one in another crate is a duplicate for the linker. Both names are the
-/// sentence that their error says. The symbol has no spaces, since a linker script cannot quote them.
-pub(crate) fn one_reactor_mark(at: Span) -> TokenStream {
-    // Not hygienic: the two marks of one crate must collide.
-    let at = Span::call_site().located_at(at);
-    quote_spanned! {at=>
-        #[doc(hidden)]
-        #[macro_export]
-        macro_rules! there_can_be_only_one_flux_main_or_init_in_a_program { () => {}; }
-        #[unsafe(export_name = "there_can_be_only_one_flux_main_or_init_in_a_program")]
-        static ONLY_ONE_FLUX_MAIN_PER_PROGRAM: u8 = 0;
+/// Both names are the sentence that their error says. The symbol has no spaces, since a linker script
+/// cannot quote them.
+pub(crate) struct Mark {
+    /// An exported macro, which lies in the root of its crate whatever module or block it is written in.
+    /// A second one in the same crate is a duplicate name, which `cargo check` and editors see.
+    pub(crate) in_crate: TokenStream,
+    /// A symbol. A second one in another crate of the program is a duplicate for the linker.
+    pub(crate) in_program: TokenStream,
+}
+
+impl Mark {
+    /// The items; `at` is where their errors show.
+    pub(crate) fn new(at: Span) -> Self {
+        // Not hygienic: the two marks of one crate must collide.
+        let at = Span::call_site().located_at(at);
+        let in_crate = quote_spanned! {at=>
+            #[doc(hidden)]
+            #[macro_export]
+            macro_rules! there_can_be_only_one_flux_main_or_init_in_a_program { () => {}; }
+        };
+        let in_program = quote_spanned! {at=>
+            #[unsafe(export_name = "there_can_be_only_one_flux_main_or_init_in_a_program")]
+            static ONLY_ONE_FLUX_MAIN_PER_PROGRAM: u8 = 0;
+        };
+        Mark {
+            in_crate,
+            in_program,
+        }
     }
 }
