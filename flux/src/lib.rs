@@ -1,1 +1,97 @@
-//! flux.
+//! Fibers on one pinned core: blocking-looking code, `io_uring` underneath, no allocation after init.
+//!
+//! flux is for programs that watch a few sockets very closely: a trading bot that follows some exchange
+//! feeds, keeps order books, and acts. One process, one reactor, one pinned core, many fibers; ordinary
+//! Rust and two attributes:
+//!
+//! ```no_run
+//! use std::io::{self, Read};
+//! use std::net::SocketAddr;
+//!
+//! #[flux::fiber(stack = "small")]
+//! fn follow(feed: SocketAddr) -> io::Result<u64> {
+//!     let mut stream = flux::net::TcpStream::connect(feed)?;
+//!     let (mut seen, mut message) = (0, [0; 64]);
+//!     while stream.read(&mut message)? > 0 {
+//!         seen += 1; // suspends this fiber while it waits, never the core
+//!     }
+//!     Ok(seen)
+//! }
+//!
+//! #[flux::main(core = 1)]
+//! fn main() -> io::Result<()> {
+//!     let eth = flux::spawn(follow(([127, 0, 0, 1], 9001).into()));
+//!     let btc = flux::spawn(follow(([127, 0, 0, 1], 9002).into()));
+//!     println!("{} messages", eth.join()?? + btc.join()??);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Promises
+//!
+//! 1. **One reactor.** A second one is a compile error where the compiler can see it, a link error across
+//!    crates, and an `Err` otherwise.
+//! 2. **No allocation after init.** Spawning, switching, I/O, sleeping, channels: none calls the allocator.
+//!    Every capacity is a number in [`Config`]; a full one is a typed error or back-pressure.
+//! 3. **A fiber's frame outlives every request that points into it.** Nothing is unwound from outside, and
+//!    no stack is used again before the last completion that names it was seen.
+//! 4. **Nothing is dropped.** A full submission queue overflows into a queue that keeps the order, and a
+//!    cancel is never lost.
+//!
+//! # Cancelling
+//!
+//! Cancellation is a value. [`JoinHandle::cancel`] sets a flag that stays: the call that the fiber is
+//! suspended in, and every later one that suspends, returns it, I/O as `ECANCELED`, the others as
+//! [`Stopped::Cancelled`]. The fiber leaves by `?`, and its destructors run. When the main fiber returns,
+//! the others are cancelled, and have [`Config::grace`] to end.
+//!
+//! # The soundness contract
+//!
+//! All that belongs to a reactor stays on its thread, so that addresses of thread-locals never go stale.
+//! What a fiber must know is that **a suspending call is a call to unknown code, which need not return in
+//! nested order**:
+//!
+//! - a `std::sync::MutexGuard`, or an initialiser of a `OnceLock` or a `LazyLock`, that is held over a
+//!   suspending call can hang the core: another fiber that wants it waits for a thread that is its own;
+//! - a `RefCell` borrow that is held over a suspending call can make another fiber panic;
+//! - scoped thread-local pointers (crate `scoped-tls`) and `thread_local!` initialisers **must not suspend**:
+//!   their users rely on nesting for memory safety, and no library can see that it is called from there.
+//!
+//! [`no_suspend`] asserts that nothing in a closure suspends.
+//!
+//! While a panic unwinds, nothing switches: I/O from a destructor tries once, and fails with `ECANCELED`
+//! where it would have to wait. A panic ends its fiber alone; [`JoinHandle::join`] hands it on.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("this version of flux runs on Linux alone: `io_uring` is the one engine it has");
+
+mod clock;
+mod config;
+mod engine;
+mod error;
+mod fiber;
+mod list;
+#[doc(hidden)]
+pub mod macro_support;
+pub mod net;
+mod op;
+mod reactor;
+mod sched;
+mod stack;
+mod stats;
+pub mod sync;
+mod sys;
+mod task;
+pub mod time;
+mod timer;
+
+pub use flux_macros::{fiber, init, main};
+
+pub use config::{Config, Core, EventEngine, Idle, StackClass};
+pub use error::{Elapsed, Full, InitError, JoinError, RunError, Stopped};
+pub use reactor::{Reactor, init, pin_to_core, unpin_thread};
+pub use stats::{StackStats, Stats, stats};
+pub use task::{
+    Builder, Fiber, IntoFiber, JoinHandle, Scope, ScopedJoinHandle, no_suspend, scope, shielded,
+    spawn, timeout, try_spawn, yield_now,
+};

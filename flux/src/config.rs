@@ -1,0 +1,491 @@
+//! Every setting and every limit of a reactor, named once.
+//!
+//! Owns the defaults, the `FLUX_*` variables that override them, and the checks that need no kernel.
+//! Does not know how any of it is used.
+
+use std::fmt;
+use std::num::IntErrorKind;
+use std::time::Duration;
+
+use crate::error::InitError;
+
+/// How the reactor talks to the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventEngine {
+    /// The best that this machine allows.
+    #[default]
+    Auto,
+    /// Linux's `io_uring`: completions, one kernel entry a turn.
+    IoUring,
+    /// Linux's `epoll`.
+    Epoll,
+    /// `kqueue`, of macOS and the BSDs.
+    Kqueue,
+}
+
+impl EventEngine {
+    /// The name, as in `engine = ".."` and `FLUX_ENGINE`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+            Self::Kqueue => "kqueue",
+        }
+    }
+}
+
+/// The core that the reactor's thread is pinned to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Core {
+    /// An isolated core that this process may use, if there is one; else the core that init runs on.
+    #[default]
+    Auto,
+    /// Not pinned.
+    None,
+    /// This one, counted as the system does, from 0.
+    Number(usize),
+}
+
+/// What the core does while nothing is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Idle {
+    /// Sleeps in the kernel. Leaves the core to others; waking up costs tens of microseconds.
+    #[default]
+    Block,
+    /// Watches memory that the kernel writes, without a syscall. Keeps the core busy.
+    Spin,
+    /// Spins for so long, then sleeps.
+    SpinThenBlock(Duration),
+}
+
+/// The three sizes of stack that a fiber can run on.
+///
+/// Sizes are virtual: what a fiber does not touch costs address space alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StackClass {
+    /// 64 KiB: handlers. Holds a panic with a backtrace.
+    Small,
+    /// 256 KiB: a TLS or WebSocket handshake, also in a debug build.
+    Medium,
+    /// 1 MiB: the main fiber, and whatever recurses.
+    Large,
+}
+
+impl StackClass {
+    /// All three, smallest first.
+    pub const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
+
+    /// The name, as in `stack = ".."`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Large => "large",
+        }
+    }
+
+    pub(crate) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for StackClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Count and size of one stack class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StackPool {
+    pub(crate) count: usize,
+    pub(crate) bytes: usize,
+}
+
+/// The largest number of fibers, stacks of a class, or entries: indices are `u32`, and one is kept for
+/// "none".
+const COUNT_MAX: usize = 1 << 24;
+const STACK_BYTES_MIN: usize = 16 * 1024;
+const STACK_BYTES_MAX: usize = 1 << 30;
+const SUBMISSION_ENTRIES_MAX: u32 = 32_768;
+
+/// How a reactor is set up: every capacity that it will ever have.
+///
+/// `#[flux::main(..)]` makes one of these out of its keys. [`run`](Self::run) then lets the environment
+/// override it, so that an operator can move a bot without a rebuild:
+///
+/// | variable | holds | example |
+/// |---|---|---|
+/// | `FLUX_ENGINE` | `auto`, `io_uring`, `epoll`, `kqueue` | `io_uring` |
+/// | `FLUX_CORE` | a number, `auto`, `none` | `3` |
+/// | `FLUX_IDLE` | `block`, `spin`, `spin` and a duration | `spin 50us` |
+/// | `FLUX_STACKS` | counts by class | `small=512,large=4` |
+/// | `FLUX_FIBERS` | a number | `4096` |
+/// | `FLUX_GRACE` | a duration | `500ms` |
+///
+/// # Example
+/// ```
+/// use flux::{Config, Core, StackClass};
+///
+/// # fn main() -> Result<(), flux::RunError> {
+/// let answer = Config::new()
+///     .core(Core::None)
+///     .stacks(StackClass::Small, 64)
+///     .run(|| 42)?;
+/// assert_eq!(answer, 42);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "a configuration does nothing until it is `run`"]
+pub struct Config {
+    pub(crate) engine: EventEngine,
+    pub(crate) core: Core,
+    pub(crate) idle: Idle,
+    pub(crate) stacks: [StackPool; 3],
+    pub(crate) prefault: usize,
+    pub(crate) fibers: usize,
+    pub(crate) submission_entries: u32,
+    pub(crate) grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Config {
+    /// The defaults: the best engine, an isolated core if there is one, blocking when idle, 256 small,
+    /// 32 medium and 8 large stacks, 1024 fibers.
+    pub const fn new() -> Self {
+        Self {
+            engine: EventEngine::Auto,
+            core: Core::Auto,
+            idle: Idle::Block,
+            stacks: [
+                StackPool {
+                    count: 256,
+                    bytes: 64 * 1024,
+                },
+                StackPool {
+                    count: 32,
+                    bytes: 256 * 1024,
+                },
+                StackPool {
+                    count: 8,
+                    bytes: 1024 * 1024,
+                },
+            ],
+            prefault: 8 * 1024,
+            fibers: 1024,
+            submission_entries: 512,
+            grace: Duration::from_secs(5),
+        }
+    }
+
+    /// How to talk to the kernel.
+    pub const fn engine(mut self, engine: EventEngine) -> Self {
+        self.engine = engine;
+        self
+    }
+
+    /// Where to run.
+    pub const fn core(mut self, core: Core) -> Self {
+        self.core = core;
+        self
+    }
+
+    /// What to do while nothing is ready.
+    pub const fn idle(mut self, idle: Idle) -> Self {
+        self.idle = idle;
+        self
+    }
+
+    /// How many stacks of a class there are: so many fibers of that class can have started and not yet
+    /// ended; a further one waits, unstarted, for one of them to end. The main fiber takes a large one.
+    pub const fn stacks(mut self, class: StackClass, count: usize) -> Self {
+        self.stacks[class.index()].count = count;
+        self
+    }
+
+    /// How large the stacks of a class are, in bytes; rounded up to whole pages.
+    pub const fn stack_size(mut self, class: StackClass, bytes: usize) -> Self {
+        self.stacks[class.index()].bytes = bytes;
+        self
+    }
+
+    /// How many bytes at the top of every stack are backed by memory at init; rounded up to whole pages.
+    ///
+    /// The first touch of a page in mid-trading costs microseconds. What is prefaulted is resident, used
+    /// or not: 8 KiB for each stack by default.
+    pub const fn prefault(mut self, bytes: usize) -> Self {
+        self.prefault = bytes;
+        self
+    }
+
+    /// How many fibers live at once, the main fiber and unjoined results included.
+    pub const fn fibers(mut self, fibers_max: usize) -> Self {
+        self.fibers = fibers_max;
+        self
+    }
+
+    /// How many requests the kernel's submission queue holds; rounded up to a power of two. More are
+    /// queued in order behind it, so that this bounds a batch, not the work. The completion queue is
+    /// eight times as long.
+    pub const fn submission_entries(mut self, entries: u32) -> Self {
+        self.submission_entries = entries;
+        self
+    }
+
+    /// How long the other fibers may take to end, once the main fiber has returned and they were
+    /// cancelled. Those that are left are named on stderr.
+    pub const fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// This configuration with what the environment overrides.
+    pub(crate) fn with_environment(
+        mut self,
+        read: impl Fn(&'static str) -> Option<String>,
+    ) -> Result<Self, InitError> {
+        let parse = |variable, expected, apply: &mut dyn FnMut(&str) -> Option<()>| {
+            let Some(value) = read(variable) else {
+                return Ok(());
+            };
+            apply(value.trim()).ok_or(InitError::Environment {
+                variable,
+                value,
+                expected,
+            })
+        };
+        parse(
+            "FLUX_ENGINE",
+            "one of `auto`, `io_uring`, `epoll`, `kqueue`",
+            &mut |value| {
+                self.engine = [
+                    EventEngine::Auto,
+                    EventEngine::IoUring,
+                    EventEngine::Epoll,
+                    EventEngine::Kqueue,
+                ]
+                .into_iter()
+                .find(|engine| engine.name() == value)?;
+                Some(())
+            },
+        )?;
+        parse(
+            "FLUX_CORE",
+            "a core's number, `auto` or `none`",
+            &mut |value| {
+                self.core = match value {
+                    "auto" => Core::Auto,
+                    "none" => Core::None,
+                    number => Core::Number(number.parse().ok()?),
+                };
+                Some(())
+            },
+        )?;
+        parse(
+            "FLUX_IDLE",
+            "`block`, `spin`, or `spin` and a duration such as `spin 50us`",
+            &mut |value| {
+                self.idle = parse_idle(value)?;
+                Some(())
+            },
+        )?;
+        parse(
+            "FLUX_STACKS",
+            "counts by class such as `small=512,medium=32,large=8`",
+            &mut |value| {
+                for pair in value.split(',') {
+                    let (name, count) = pair.split_once('=')?;
+                    let class = StackClass::ALL
+                        .into_iter()
+                        .find(|class| class.name() == name.trim())?;
+                    self.stacks[class.index()].count = parse_count(count.trim())?;
+                }
+                Some(())
+            },
+        )?;
+        parse("FLUX_FIBERS", "a number of fibers", &mut |value| {
+            self.fibers = parse_count(value)?;
+            Some(())
+        })?;
+        parse(
+            "FLUX_GRACE",
+            "a duration such as `500ms` or `5s`",
+            &mut |value| {
+                self.grace = parse_duration(value)?;
+                Some(())
+            },
+        )?;
+        Ok(self)
+    }
+
+    /// Refuses what cannot work, in one sentence with the numbers and the key.
+    pub(crate) fn check(&self) -> Result<(), InitError> {
+        let refuse = |sentence: String| Err(InitError::Config(sentence));
+        if self.fibers == 0 || self.fibers > COUNT_MAX {
+            return refuse(format!(
+                "`fibers` is {}, but must be from 1 (the main fiber) to {COUNT_MAX}",
+                self.fibers
+            ));
+        }
+        for class in StackClass::ALL {
+            let pool = self.stacks[class.index()];
+            if pool.count > COUNT_MAX {
+                return refuse(format!(
+                    "`stacks({class} = {})` is too many: {COUNT_MAX} at the most",
+                    pool.count
+                ));
+            }
+            if !(STACK_BYTES_MIN..=STACK_BYTES_MAX).contains(&pool.bytes) {
+                return refuse(format!(
+                    "the stack size of class {class} is {} bytes, but must be from \
+                     {STACK_BYTES_MIN} to {STACK_BYTES_MAX}",
+                    pool.bytes
+                ));
+            }
+            if self.prefault > pool.bytes {
+                return refuse(format!(
+                    "`prefault` is {} bytes, more than the {} bytes of a {class} stack",
+                    self.prefault, pool.bytes
+                ));
+            }
+        }
+        let [small, medium, large] = self.stacks.map(|pool| pool.bytes);
+        if small > medium || medium > large {
+            return refuse(format!(
+                "stack sizes must not fall from small to large, but are {small}, {medium} and {large} bytes"
+            ));
+        }
+        if self.stacks[StackClass::Large.index()].count == 0 {
+            return refuse(
+                "`stacks(large = 0)` leaves no stack for the main fiber, which needs one".into(),
+            );
+        }
+        if !(1..=SUBMISSION_ENTRIES_MAX).contains(&self.submission_entries) {
+            return refuse(format!(
+                "`submission_entries` is {}, but must be from 1 to {SUBMISSION_ENTRIES_MAX}",
+                self.submission_entries
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn parse_count(text: &str) -> Option<usize> {
+    match text.parse::<usize>() {
+        Ok(count) => Some(count),
+        // A number, and far too large: `check` names the limit that it passes.
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(usize::MAX),
+        Err(_) => None,
+    }
+}
+
+fn parse_idle(text: &str) -> Option<Idle> {
+    let mut words = text.split_whitespace();
+    let idle = match (words.next()?, words.next()) {
+        ("block", None) => Idle::Block,
+        ("spin", None) => Idle::Spin,
+        ("spin", Some(time)) => Idle::SpinThenBlock(parse_duration(time)?),
+        _ => return None,
+    };
+    words.next().is_none().then_some(idle)
+}
+
+/// A whole number and a unit: `50us`, `10ms`, `5s`.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let number = number.parse::<u64>().ok()?;
+    let nanoseconds = match unit.trim_start() {
+        "ns" => 1,
+        "us" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        _ => return None,
+    };
+    number.checked_mul(nanoseconds).map(Duration::from_nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(variable: &'static str, value: &'static str) -> Result<Config, InitError> {
+        Config::new().with_environment(|asked| (asked == variable).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn the_environment_overrides_each_setting() {
+        let config = with("FLUX_ENGINE", "io_uring").unwrap();
+        assert_eq!(config.engine, EventEngine::IoUring);
+        assert_eq!(with("FLUX_CORE", "3").unwrap().core, Core::Number(3));
+        assert_eq!(with("FLUX_CORE", "none").unwrap().core, Core::None);
+        assert_eq!(with("FLUX_IDLE", "spin").unwrap().idle, Idle::Spin);
+        assert_eq!(
+            with("FLUX_IDLE", "spin 50us").unwrap().idle,
+            Idle::SpinThenBlock(Duration::from_micros(50))
+        );
+        let config = with("FLUX_STACKS", "small=512, large=4").unwrap();
+        assert_eq!(config.stacks.map(|pool| pool.count), [512, 32, 4]);
+        assert_eq!(with("FLUX_FIBERS", "7").unwrap().fibers, 7);
+        assert_eq!(
+            with("FLUX_GRACE", "250ms").unwrap().grace,
+            Duration::from_millis(250)
+        );
+    }
+
+    #[test]
+    fn a_bad_value_is_an_error_that_names_its_variable() {
+        for (variable, value) in [
+            ("FLUX_ENGINE", "nonsense"),
+            ("FLUX_CORE", "-1"),
+            ("FLUX_CORE", ""),
+            ("FLUX_IDLE", "fast"),
+            ("FLUX_IDLE", "spin 50"),
+            ("FLUX_IDLE", "spin 50us more"),
+            ("FLUX_STACKS", "tiny=4"),
+            ("FLUX_STACKS", "small"),
+            ("FLUX_FIBERS", "many"),
+            ("FLUX_GRACE", "5 minutes"),
+            ("FLUX_GRACE", "99999999999999s"),
+        ] {
+            let error = with(variable, value).unwrap_err().to_string();
+            assert!(
+                error.contains(variable) && error.contains(value),
+                "{variable}={value}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_limit_out_of_range_is_refused_with_its_key() {
+        let refused = |config: Config, word: &str| {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains(word), "{error}");
+        };
+        refused(Config::new().fibers(0), "`fibers`");
+        refused(Config::new().fibers(usize::MAX), "`fibers`");
+        refused(
+            Config::new().stacks(StackClass::Large, 0),
+            "`stacks(large = 0)`",
+        );
+        refused(
+            Config::new().stacks(StackClass::Small, usize::MAX),
+            "`stacks(small",
+        );
+        refused(Config::new().stack_size(StackClass::Small, 100), "small");
+        refused(
+            Config::new().stack_size(StackClass::Medium, 32 * 1024),
+            "must not fall",
+        );
+        refused(Config::new().prefault(1 << 20), "`prefault`");
+        refused(Config::new().submission_entries(0), "`submission_entries`");
+        assert!(Config::new().check().is_ok());
+    }
+}

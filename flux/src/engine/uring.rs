@@ -1,0 +1,538 @@
+//! The `io_uring` engine: ops leave as submission entries, in one kernel entry a turn, and come back as
+//! completions that carry their address.
+//!
+//! Owns the ring, the queue of ops that the submission queue had no room for, and the lane in which
+//! cancels go ahead of them. Nothing is dropped and nothing overtakes: while the queue holds an op, later
+//! ones line up behind it.
+//!
+//! Traps, each of which cost somebody an hour:
+//! - the crate publishes the completion queue's head on `sync()` alone; entering the kernel before that
+//!   returns at once, and everything "still works" at twice the syscalls;
+//! - the registered ring descriptor lives in the `Submitter` value, so the ring is split once;
+//! - with deferred task work one entry into the kernel runs about 20 completions, so turns loop while the
+//!   kernel says that there is more.
+//!
+//! Does not know who waits for an op.
+
+#![allow(
+    unsafe_code,
+    reason = "the kernel writes through the addresses that are handed to it here"
+)]
+
+use std::io;
+use std::ptr;
+use std::time::Duration;
+
+use io_uring::types::{Fd, SubmitArgs, Timespec};
+use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode, squeue};
+
+use super::{CancelOutcome, Counters, Wait};
+use crate::error::InitError;
+use crate::list::List;
+use crate::op::{Cancels, Op, Overflow, Request, State};
+
+/// The completion queue is so many times as long as the submission queue.
+const COMPLETIONS_PER_SUBMISSION: u32 = 8;
+/// The most entries that a completion queue can have (`IORING_MAX_CQ_ENTRIES`).
+const COMPLETIONS_MAX: u32 = 65_536;
+/// The most kernel entries in a turn: at about 20 completions each, the fibers get their share again.
+const ROUNDS_MAX: usize = 8;
+/// How long to wait for room when the kernel takes no more and nothing has completed.
+const REFUSED_PAUSE: Duration = Duration::from_millis(1);
+
+/// The user data of a cancel's own completion, which nobody waits for. No op has this address.
+const IGNORE: u64 = 2;
+
+/// The set-ups to try, newest first: each drops what a kernel before the one named does not know.
+const SETUPS: [Setup; 5] = [
+    Setup::new("6.6", true, true, true, true),
+    Setup::new("6.1", false, true, true, true),
+    Setup::new("5.19", false, false, true, true),
+    Setup::new("5.18", false, false, false, true),
+    Setup::new("5.11", false, false, false, false),
+];
+
+struct Setup {
+    kernel: &'static str,
+    no_sqarray: bool,
+    deferred: bool,
+    cooperative: bool,
+    submit_all: bool,
+}
+
+impl Setup {
+    const fn new(
+        kernel: &'static str,
+        no_sqarray: bool,
+        deferred: bool,
+        cooperative: bool,
+        submit_all: bool,
+    ) -> Self {
+        Self {
+            kernel,
+            no_sqarray,
+            deferred,
+            cooperative,
+            submit_all,
+        }
+    }
+
+    fn build(&self, entries: u32) -> io::Result<IoUring> {
+        let mut builder = IoUring::builder();
+        builder.dontfork().setup_cqsize(
+            entries
+                .next_power_of_two()
+                .saturating_mul(COMPLETIONS_PER_SUBMISSION)
+                .min(COMPLETIONS_MAX),
+        );
+        if self.deferred {
+            builder.setup_single_issuer().setup_defer_taskrun();
+        }
+        if self.cooperative {
+            builder.setup_coop_taskrun().setup_taskrun_flag();
+        }
+        if self.submit_all {
+            builder.setup_submit_all();
+        }
+        if self.no_sqarray {
+            builder.setup_no_sqarray();
+        }
+        builder.build(entries)
+    }
+}
+
+/// The ring itself, on the heap and never moved: the three parts of [`Uring`] borrow from it.
+struct Ring(*mut IoUring);
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        // SAFETY: made by `Box::into_raw` in `Uring::new`, and dropped once; the parts that borrow from it
+        // are fields that stand before this one, so they are gone.
+        drop(unsafe { Box::from_raw(self.0) });
+    }
+}
+
+pub(crate) struct Uring {
+    // The order matters: fields are dropped from the top, and the first three borrow from the fourth.
+    submitter: Submitter<'static>,
+    submissions: SubmissionQueue<'static>,
+    completions: CompletionQueue<'static>,
+    _ring: Ring,
+    overflow: List<Op, Overflow>,
+    cancels: List<Op, Cancels>,
+    in_flight: usize,
+    /// Whether the kernel says in shared memory that completions wait for an entry of ours.
+    taskrun_visible: bool,
+    counters: Counters,
+    /// What the next entries into the kernel answer instead of entering: error codes, 0 to enter.
+    #[cfg(test)]
+    faults: std::collections::VecDeque<i32>,
+}
+
+impl Uring {
+    /// Makes a ring of at least `entries` submissions on the calling thread, which alone may use it, and
+    /// sends one request through it.
+    pub(crate) fn new(entries: u32) -> Result<Self, InitError> {
+        let unavailable = |why: String| InitError::EngineUnavailable {
+            engine: "io_uring",
+            why,
+        };
+        let (ring, setup) = build_ring(entries).map_err(|error| unavailable(explain(&error)))?;
+        let parameters = ring.params();
+        if !(parameters.is_feature_ext_arg()
+            && parameters.is_feature_nodrop()
+            && parameters.is_feature_fast_poll())
+        {
+            return Err(unavailable(
+                "the kernel is too old: flux needs Linux 5.11 or later".into(),
+            ));
+        }
+        let ring = Box::into_raw(Box::new(ring));
+        // SAFETY: just made from a box; `Ring` frees it after the parts that borrow from it, and nothing
+        // else refers to it.
+        let (mut submitter, submissions, completions) = unsafe { &mut *ring }.split();
+        // Saves a descriptor look-up at each entry, since Linux 5.18; without it all works the same.
+        let _older_kernel = submitter.register_ring_fd();
+        let mut uring = Self {
+            submitter,
+            submissions,
+            completions,
+            _ring: Ring(ring),
+            overflow: List::new(),
+            cancels: List::new(),
+            in_flight: 0,
+            taskrun_visible: setup.cooperative,
+            counters: Counters::default(),
+            #[cfg(test)]
+            faults: std::collections::VecDeque::new(),
+        };
+        uring
+            .prove()
+            .map_err(|error| unavailable(explain(&error)))?;
+        Ok(uring)
+    }
+
+    /// Sends a request that does nothing: a filter may let a ring be made, and refuse to enter it.
+    fn prove(&mut self) -> io::Result<()> {
+        let op = Op::new(Request::Nothing, 0);
+        // SAFETY: the op points to nothing, and stays in this frame until it is done (the loop below) or
+        // the process ends with it (the drop of an op in flight).
+        unsafe { self.submit(&op) };
+        while op.state() != State::Done {
+            if let Err(error) = self.turn(Wait::Forever, |_| ()) {
+                // The ring is about to be closed unentered: the entry was never seen by the kernel.
+                op.complete(-libc::ECANCELED);
+                self.in_flight = 0;
+                return Err(error);
+            }
+        }
+        self.counters = Counters::default();
+        Ok(())
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        Counters {
+            overflow_depth: self.depth(),
+            ..self.counters
+        }
+    }
+
+    fn depth(&self) -> u64 {
+        (self.overflow.len() + self.cancels.len()) as u64
+    }
+
+    /// # Safety
+    /// As [`super::Engine::submit`].
+    #[inline]
+    pub(crate) unsafe fn submit(&mut self, op: &Op) {
+        self.in_flight += 1;
+        if self.overflow.is_empty() && self.push(&entry(op)) {
+            op.set_state(State::InKernel);
+        } else {
+            op.set_state(State::Queued);
+            // SAFETY: the caller promised that the op stays until it is done; it leaves this list before.
+            unsafe { self.overflow.push_back(op) };
+            self.count_overflow();
+        }
+    }
+
+    /// # Safety
+    /// As [`super::Engine::cancel`].
+    pub(crate) unsafe fn cancel(&mut self, op: &Op) -> CancelOutcome {
+        match op.state() {
+            State::Queued => {
+                // SAFETY: a queued op was submitted to this engine, so it is in this very list.
+                unsafe { self.overflow.remove(op) };
+                op.complete(-libc::ECANCELED);
+                self.in_flight -= 1;
+                self.counters.completions += 1;
+                CancelOutcome::Done
+            }
+            State::InKernel => {
+                // A second cancel would find nothing that the first one did not.
+                if op.ask_cancel() && !(self.cancels.is_empty() && self.push(&cancel_entry(op))) {
+                    // SAFETY: an op in the kernel stays until it is done, and leaves this list before.
+                    unsafe { self.cancels.push_back(op) };
+                    self.count_overflow();
+                }
+                CancelOutcome::Pending
+            }
+            State::Idle | State::Done => CancelOutcome::Pending,
+        }
+    }
+
+    #[cold]
+    fn count_overflow(&mut self) {
+        self.counters.overflows += 1;
+        self.counters.overflow_high_water = self.counters.overflow_high_water.max(self.depth());
+    }
+
+    /// Submits, waits, reaps: see [`super::Engine::turn`].
+    ///
+    /// Ends when the kernel has all that was queued and no completion is left behind, or after
+    /// [`ROUNDS_MAX`] entries: what is left then is taken up in the next turn.
+    #[inline]
+    pub(crate) fn turn(&mut self, wait: Wait, mut done: impl FnMut(&Op)) -> io::Result<()> {
+        let mut wait = wait;
+        for _ in 0..ROUNDS_MAX {
+            self.fill();
+            self.submissions.sync();
+            if self.reap(&mut done) {
+                wait = Wait::Poll;
+            }
+            let to_submit = self.submissions.len();
+            if wait == Wait::Poll && to_submit == 0 && !self.completions_deferred() {
+                break;
+            }
+            match self.enter(to_submit, wait) {
+                Ok(()) => {}
+                Err(error) => match error.raw_os_error() {
+                    // A signal, or the time given is over: a turn with nothing.
+                    Some(libc::EINTR | libc::ETIME) => {}
+                    // No room for completions, or no memory for requests. Nothing was taken; what
+                    // completes makes room.
+                    Some(libc::EBUSY | libc::EAGAIN) => {
+                        self.counters.refusals += 1;
+                        if !self.reap(&mut done) {
+                            if wait == Wait::Poll {
+                                // There is other work to do; the next turn asks again.
+                                return Ok(());
+                            }
+                            self.pause()?;
+                        }
+                    }
+                    Some(libc::EBADR) => completions_lost(),
+                    _ => return Err(error),
+                },
+            }
+            wait = Wait::Poll;
+            self.reap(&mut done);
+            if !self.taskrun_visible && self.overflow.is_empty() && self.cancels.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Moves what waits for room into the submission queue: cancels first, then ops in their order.
+    #[inline]
+    fn fill(&mut self) {
+        if self.depth() != 0 {
+            self.fill_from_overflow();
+        }
+    }
+
+    #[cold]
+    fn fill_from_overflow(&mut self) {
+        while !self.full() {
+            if let Some(op) = self.cancels.pop_front() {
+                let entry = cancel_entry(op);
+                self.push(&entry);
+            } else if let Some(op) = self.overflow.pop_front() {
+                op.set_state(State::InKernel);
+                let entry = entry(op);
+                self.push(&entry);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn full(&mut self) -> bool {
+        if self.submissions.is_full() {
+            self.submissions.sync();
+        }
+        self.submissions.is_full()
+    }
+
+    /// Appends an entry, if there is room for one.
+    #[inline]
+    fn push(&mut self, entry: &squeue::Entry) -> bool {
+        if self.full() {
+            return false;
+        }
+        // SAFETY: what the entry points to belongs to an op whose submitter promised that it stays until
+        // the op is done; a cancel points to nothing.
+        unsafe { self.submissions.push(entry) }.is_ok()
+    }
+
+    /// Whether completions wait until the kernel is entered.
+    #[inline]
+    fn completions_deferred(&mut self) -> bool {
+        if self.submissions.cq_overflow() {
+            self.counters.completion_overflows += 1;
+            return true;
+        }
+        self.submissions.taskrun() || (!self.taskrun_visible && self.in_flight > 0)
+    }
+
+    fn enter(&mut self, to_submit: usize, wait: Wait) -> io::Result<()> {
+        self.counters.enters += 1;
+        #[cfg(test)]
+        if let Some(code) = self.faults.pop_front()
+            && code != 0
+        {
+            return Err(io::Error::from_raw_os_error(code));
+        }
+        // At most the submission queue's length, which is a `u32`.
+        #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
+        let to_submit = to_submit as u32;
+        let flags = EnterFlags::GETEVENTS.bits();
+        match wait {
+            Wait::Poll | Wait::Forever => {
+                let want = u32::from(wait == Wait::Forever);
+                // SAFETY: no argument is passed; entries were pushed by `push`, which says why they hold.
+                unsafe {
+                    self.submitter
+                        .enter::<libc::sigset_t>(to_submit, want, flags, None)
+                }
+            }
+            Wait::AtMost(time) => {
+                let time = Timespec::from(time);
+                let arguments = SubmitArgs::new().timespec(&time);
+                let flags = flags | EnterFlags::EXT_ARG.bits();
+                // SAFETY: the argument is of the kind that EXT_ARG announces, and outlives the call.
+                unsafe { self.submitter.enter(to_submit, 1, flags, Some(&arguments)) }
+            }
+        }
+        .map(drop)
+    }
+
+    /// Waits a moment for something to complete, handing over nothing.
+    #[cold]
+    fn pause(&mut self) -> io::Result<()> {
+        match self.enter(0, Wait::AtMost(REFUSED_PAUSE)) {
+            Err(error)
+                if !matches!(
+                    error.raw_os_error(),
+                    Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)
+                ) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Completes every op whose completion is there, and tells the kernel that it was read. True when
+    /// there was one.
+    #[inline]
+    fn reap(&mut self, done: &mut impl FnMut(&Op)) -> bool {
+        let mut any = false;
+        loop {
+            // Publishes what the last round read, and sees what has come since.
+            self.completions.sync();
+            if self.completions.is_empty() {
+                return any;
+            }
+            for completion in &mut self.completions {
+                let user_data = completion.user_data();
+                if user_data == IGNORE {
+                    continue;
+                }
+                // SAFETY:
+                // - alive: whoever submitted the op promised that it stays until it is done, and it is
+                //   not done yet: the kernel completes a request once;
+                // - no alias: an op is made of cells, so that the fiber's shared reference is fine.
+                let op = unsafe { &*op_of(user_data) };
+                if op.is_linked() {
+                    // Its cancel still waits for room, and would reach whatever has this address next.
+                    // SAFETY: an op in the kernel is in the list of cancels, or in none.
+                    unsafe { self.cancels.remove(op) };
+                }
+                op.complete(completion.result());
+                self.in_flight -= 1;
+                self.counters.completions += 1;
+                any = true;
+                done(op);
+            }
+        }
+    }
+}
+
+/// The newest set-up that this kernel takes.
+fn build_ring(entries: u32) -> io::Result<(IoUring, &'static Setup)> {
+    let mut refused = None;
+    for setup in &SETUPS {
+        match setup.build(entries) {
+            Ok(ring) => return Ok((ring, setup)),
+            // A flag that this kernel does not know: the next set-up has fewer.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                refused = Some((error, setup.kernel));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(refused.map_or(io::ErrorKind::Unsupported.into(), |(error, _)| error))
+}
+
+/// Who refuses, in words, and what to do.
+fn explain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOSYS) => "this kernel has no io_uring, or a container's filter hides it; \
+             run outside of the container, or let its seccomp profile pass io_uring_setup, \
+             io_uring_enter and io_uring_register"
+            .into(),
+        Some(libc::EPERM | libc::EACCES) => {
+            "the system forbids it (a container's seccomp profile, or the sysctl \
+             `kernel.io_uring_disabled`); let the profile pass io_uring_setup, io_uring_enter and \
+             io_uring_register, or set the sysctl to 0"
+                .into()
+        }
+        Some(libc::ENOMEM) => {
+            "the memory for its queues is over this user's limit; raise `ulimit -l`, or lower \
+             `submission_entries`"
+                .into()
+        }
+        Some(libc::EMFILE | libc::ENFILE) => {
+            "no file descriptor is left for the ring; raise `ulimit -n`".into()
+        }
+        _ => format!("the kernel says: {error}"),
+    }
+}
+
+#[cold]
+fn completions_lost() -> ! {
+    eprintln!(
+        "flux: the kernel ran out of memory for completions and dropped some: requests are lost, and the \
+         fibers that wait for them would hang; aborting. A larger `submission_entries` gives a longer \
+         completion queue"
+    );
+    std::process::abort();
+}
+
+/// The address of an op, as the kernel carries it back.
+fn user_data_of(op: &Op) -> u64 {
+    ptr::from_ref(op).expose_provenance() as u64
+}
+
+fn op_of(user_data: u64) -> *const Op {
+    // An address of this process, so it fits.
+    #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
+    ptr::with_exposed_provenance(user_data as usize)
+}
+
+fn cancel_entry(op: &Op) -> squeue::Entry {
+    opcode::AsyncCancel::new(user_data_of(op))
+        .build()
+        .user_data(IGNORE)
+}
+
+#[inline]
+fn entry(op: &Op) -> squeue::Entry {
+    match op.request() {
+        Request::Nothing => opcode::Nop::new().build(),
+        Request::Receive {
+            fd,
+            buffer,
+            len,
+            peek,
+        } => opcode::Recv::new(Fd(fd), buffer, len)
+            .flags(if peek { libc::MSG_PEEK } else { 0 })
+            .build(),
+        Request::Send { fd, bytes, len } => opcode::Send::new(Fd(fd), bytes, len)
+            .flags(libc::MSG_NOSIGNAL)
+            .build(),
+        Request::Accept { fd, address, len } => {
+            opcode::Accept::new(Fd(fd), address.cast(), len.cast())
+                .flags(libc::SOCK_CLOEXEC)
+                .build()
+        }
+        Request::Connect { fd, address, len } => {
+            opcode::Connect::new(Fd(fd), address.cast(), len).build()
+        }
+        Request::Ready { fd, write } => {
+            let events = if write { libc::POLLOUT } else { libc::POLLIN };
+            opcode::PollAdd::new(Fd(fd), events.cast_unsigned().into()).build()
+        }
+    }
+    .user_data(user_data_of(op))
+}
+
+#[cfg(test)]
+#[path = "uring_tests.rs"]
+mod tests;

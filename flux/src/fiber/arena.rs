@@ -1,0 +1,176 @@
+//! The control blocks of a reactor: a fixed number, made at init.
+//!
+//! Owns which are free, and what a fiber is called; a free block costs nothing but its place. Does not
+//! know when a fiber runs.
+
+use std::cell::Cell;
+use std::panic::Location;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::fiber::block::{Block, NIL, State};
+
+/// Where the next reactor of this process goes on counting fibers: a handle that outlives its reactor must
+/// not fit a fiber of the next one.
+static IDS_USED: AtomicU64 = AtomicU64::new(0);
+
+/// What reports alone read, kept away from what scheduling touches.
+struct Cold {
+    name: Cell<&'static str>,
+    spawned_at: Cell<&'static Location<'static>>,
+}
+
+pub(crate) struct Arena {
+    blocks: Box<[Block]>,
+    cold: Box<[Cold]>,
+    free: Cell<u32>,
+    in_use: Cell<u32>,
+    high_water: Cell<u32>,
+    next_id: Cell<u64>,
+}
+
+impl Arena {
+    /// `count` free blocks; `Config::check` keeps the count far below `u32::MAX`.
+    #[track_caller]
+    pub(crate) fn new(count: usize) -> Self {
+        let blocks: Box<[Block]> = (0..count).map(|_| Block::new()).collect();
+        let arena = Self {
+            blocks,
+            cold: (0..count)
+                .map(|_| Cold {
+                    name: Cell::new(""),
+                    spawned_at: Cell::new(Location::caller()),
+                })
+                .collect(),
+            free: Cell::new(NIL),
+            in_use: Cell::new(0),
+            high_water: Cell::new(0),
+            next_id: Cell::new(IDS_USED.load(Ordering::Relaxed)),
+        };
+        for index in (0..u32::try_from(count).unwrap_or(NIL)).rev() {
+            arena.block(index).next.set(arena.free.get());
+            arena.free.set(index);
+        }
+        arena
+    }
+
+    #[inline]
+    pub(crate) fn block(&self, index: u32) -> &Block {
+        &self.blocks[index as usize]
+    }
+
+    /// The block of a fiber that a handle names, unless that fiber is gone for good.
+    pub(crate) fn find(&self, index: u32, id: u64) -> Option<&Block> {
+        self.blocks
+            .get(index as usize)
+            .filter(|block| block.id.get() == id && block.state.get() != State::Free)
+    }
+
+    /// Takes a free block and gives it a new identity; the rest of it is as [`release`](Self::release)
+    /// left it.
+    #[inline]
+    pub(crate) fn take(&self, name: &'static str, at: &'static Location<'static>) -> Option<u32> {
+        let index = self.free.get();
+        if index == NIL {
+            return None;
+        }
+        let block = self.block(index);
+        self.free.set(block.next.replace(NIL));
+        let id = self.next_id.get() + 1;
+        self.next_id.set(id);
+        block.id.set(id);
+        let cold = &self.cold[index as usize];
+        cold.name.set(name);
+        cold.spawned_at.set(at);
+        let in_use = self.in_use.get() + 1;
+        self.in_use.set(in_use);
+        self.high_water.set(self.high_water.get().max(in_use));
+        Some(index)
+    }
+
+    /// Gives a block back: its fiber is done, and nobody will ask for its result.
+    #[inline]
+    pub(crate) fn release(&self, index: u32) {
+        let block = self.block(index);
+        debug_assert_eq!(block.state.get(), State::Done);
+        debug_assert_eq!(block.stack.get(), NIL);
+        block.state.set(State::Free);
+        block.started.set(false);
+        block.cancelled.set(false);
+        block.timed_out.set(false);
+        block.panicked.set(false);
+        block.joiner.set(NIL);
+        block.next.set(self.free.replace(index));
+        self.in_use.set(self.in_use.get() - 1);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Blocks of fibers that live, or whose results nobody has taken yet.
+    pub(crate) fn in_use(&self) -> u32 {
+        self.in_use.get()
+    }
+
+    pub(crate) fn high_water(&self) -> u32 {
+        self.high_water.get()
+    }
+
+    pub(crate) fn name(&self, index: u32) -> &'static str {
+        self.cold[index as usize].name.get()
+    }
+
+    pub(crate) fn spawned_at(&self, index: u32) -> &'static Location<'static> {
+        self.cold[index as usize].spawned_at.get()
+    }
+
+    /// The indices of the blocks that are in use.
+    pub(crate) fn used(&self) -> impl Iterator<Item = u32> + '_ {
+        (0..)
+            .zip(self.blocks.iter())
+            .filter_map(|(index, block)| (block.state.get() != State::Free).then_some(index))
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        IDS_USED.fetch_max(self.next_id.get(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(arena: &Arena) -> Option<u32> {
+        let index = arena.take("test", Location::caller())?;
+        arena.block(index).state.set(State::Done);
+        Some(index)
+    }
+
+    #[test]
+    fn a_block_is_never_handed_out_twice_and_never_under_the_same_number() {
+        let arena = Arena::new(2);
+        let (first, second) = (take(&arena).unwrap(), take(&arena).unwrap());
+        assert_eq!(take(&arena), None);
+        let id = arena.block(first).id.get();
+        assert_ne!(id, arena.block(second).id.get());
+        assert!(arena.find(first, id).is_some());
+        arena.release(first);
+        assert!(arena.find(first, id).is_none());
+        assert_eq!(take(&arena), Some(first));
+        assert!(arena.find(first, id).is_none());
+        assert_eq!((arena.in_use(), arena.high_water()), (2, 2));
+    }
+
+    #[test]
+    fn the_next_arena_of_a_process_goes_on_counting() {
+        let arena = Arena::new(1);
+        let index = take(&arena).unwrap();
+        let id = arena.block(index).id.get();
+        drop(arena);
+        let arena = Arena::new(1);
+        let index = take(&arena).unwrap();
+        assert!(arena.block(index).id.get() > id);
+    }
+}

@@ -1,0 +1,192 @@
+//! What every socket does: one attempt at once where that is best, an op for what has to wait.
+//!
+//! `WouldBlock` and `Interrupted` never leave this file.
+
+#![allow(
+    unsafe_code,
+    reason = "hands the caller's buffers to the kernel for the length of a call"
+)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use socket2::{SockAddr, SockAddrStorage};
+
+use crate::error::Stopped;
+use crate::op::Request;
+use crate::reactor::{Reactor, current};
+use crate::sys::{errno, socket};
+
+/// The most bytes of one request; the kernel takes no more at a time (`MAX_RW_COUNT`).
+const BYTES_MAX: usize = 0x7fff_f000;
+
+/// Runs `f` with the reactor, or says that there is none here.
+#[inline]
+fn with<R>(f: impl FnOnce(&Reactor) -> io::Result<R>) -> io::Result<R> {
+    current::try_with(f).unwrap_or_else(|| Err(current::outside_error()))
+}
+
+fn length(bytes: usize) -> u32 {
+    // Fits: the limit is below `u32::MAX`.
+    #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
+    let length = bytes.min(BYTES_MAX) as u32;
+    length
+}
+
+/// Receives into `buffer`, waiting for at least one byte; 0 at the end of the stream.
+#[inline]
+#[track_caller]
+pub(super) fn receive(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    peek: bool,
+    timeout: Option<Duration>,
+) -> io::Result<usize> {
+    if buffer.is_empty() {
+        return Ok(0);
+    }
+    with(|reactor| {
+        if std::thread::panicking() {
+            return once(socket::receive_now(fd, buffer, peek));
+        }
+        loop {
+            let request = Request::Receive {
+                fd: fd.as_raw_fd(),
+                buffer: buffer.as_mut_ptr(),
+                len: length(buffer.len()),
+                peek,
+            };
+            // SAFETY: `buffer` is borrowed for writing, and the descriptor kept open, by this frame.
+            match unsafe { reactor.perform(request, timeout) } {
+                Ok(count) => return Ok(count as usize),
+                Err(error) => again(reactor, fd, false, timeout, error)?,
+            }
+        }
+    })
+}
+
+/// Sends what the socket takes, waiting until it takes at least one byte.
+///
+/// Tries at once first: that is cheaper than a request, and the order leaves now rather than at the end of
+/// the turn.
+#[inline]
+#[track_caller]
+pub(super) fn send(
+    fd: BorrowedFd<'_>,
+    bytes: &[u8],
+    timeout: Option<Duration>,
+) -> io::Result<usize> {
+    if bytes.is_empty() {
+        return Ok(0);
+    }
+    with(|reactor| {
+        if std::thread::panicking() {
+            return once(socket::send_now(fd, bytes));
+        }
+        reactor.may_wait()?;
+        match socket::send_now(fd, bytes) {
+            Ok(count) => {
+                reactor.spend();
+                return Ok(count);
+            }
+            Err(error) if retry(&error) => {}
+            Err(error) => return Err(error),
+        }
+        loop {
+            let request = Request::Send {
+                fd: fd.as_raw_fd(),
+                bytes: bytes.as_ptr(),
+                len: length(bytes.len()),
+            };
+            // SAFETY: `bytes` is borrowed, and the descriptor kept open, by this frame.
+            match unsafe { reactor.perform(request, timeout) } {
+                Ok(count) => return Ok(count as usize),
+                Err(error) => again(reactor, fd, true, timeout, error)?,
+            }
+        }
+    })
+}
+
+/// Waits for a connection and takes it.
+#[track_caller]
+pub(super) fn accept(fd: BorrowedFd<'_>) -> io::Result<(socket2::Socket, SockAddr)> {
+    use std::os::fd::FromRawFd as _;
+    with(|reactor| {
+        loop {
+            let mut storage = SockAddrStorage::zeroed();
+            let mut len = storage.size_of();
+            let request = Request::Accept {
+                fd: fd.as_raw_fd(),
+                address: &raw mut storage,
+                len: &raw mut len,
+            };
+            // SAFETY: the address and its length stand in this frame, and are not read before it returns.
+            match unsafe { reactor.perform(request, None) } {
+                Ok(descriptor) => {
+                    // A descriptor is a non-negative `i32`.
+                    let descriptor = descriptor.cast_signed();
+                    // SAFETY: accepted just now, so that it is open and nobody else's.
+                    let socket = unsafe { socket2::Socket::from_raw_fd(descriptor) };
+                    // SAFETY: the kernel filled the storage, and said how much of it.
+                    let address = unsafe { SockAddr::new(storage, len) };
+                    return Ok((socket, address));
+                }
+                Err(error) => again(reactor, fd, false, None, error)?,
+            }
+        }
+    })
+}
+
+/// Connects, waiting for the answer of the other side.
+#[track_caller]
+pub(super) fn connect(
+    fd: BorrowedFd<'_>,
+    address: &SockAddr,
+    timeout: Option<Duration>,
+) -> io::Result<()> {
+    with(|reactor| {
+        let request = Request::Connect {
+            fd: fd.as_raw_fd(),
+            address: address.as_ptr().cast(),
+            len: address.len(),
+        };
+        // SAFETY: the address is borrowed, and the descriptor kept open, by this frame.
+        unsafe { reactor.perform(request, timeout) }.map(drop)
+    })
+}
+
+/// Whether an attempt is to be followed by a wait rather than reported.
+fn retry(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(errno::EAGAIN | errno::EINTR))
+}
+
+/// After a failed request: waits for readiness if it may succeed after that, else passes the error on.
+///
+/// An engine's request waits by itself, but a kernel may answer `EAGAIN` all the same where a descriptor
+/// is non-blocking.
+#[cold]
+#[track_caller]
+fn again(
+    reactor: &Reactor,
+    fd: BorrowedFd<'_>,
+    write: bool,
+    timeout: Option<Duration>,
+    error: io::Error,
+) -> io::Result<()> {
+    if !retry(&error) {
+        return Err(error);
+    }
+    let fd = fd.as_raw_fd();
+    // SAFETY: the request points to nothing; the descriptor is kept open by the caller's frame.
+    unsafe { reactor.perform(Request::Ready { fd, write }, timeout) }.map(drop)
+}
+
+/// The one attempt that a destructor has while a panic unwinds: nothing may switch to other fibers then,
+/// since they would see a panic that is not theirs.
+fn once(attempt: io::Result<usize>) -> io::Result<usize> {
+    attempt.map_err(|error| match retry(&error) {
+        true => Stopped::Cancelled.into(),
+        false => error,
+    })
+}

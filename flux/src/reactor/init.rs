@@ -1,0 +1,184 @@
+//! Making a reactor: the environment, the checks, the core, the memory, the engine, in that order.
+//!
+//! Whatever fails, nothing is left half-started: the thread runs where it ran, and another try may follow.
+
+use std::cell::{Cell, RefCell};
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::OnceLock;
+
+use crate::config::{Config, Core, EventEngine, StackClass};
+use crate::engine::Engine;
+use crate::error::{InitError, RunError};
+use crate::reactor::Reactor;
+use crate::reactor::current::{self, Claim};
+use crate::sched::Sched;
+use crate::stack::Slab;
+use crate::sys::affinity;
+
+/// The cores that this process could use before a reactor pinned its thread.
+static CORES_BEFORE: OnceLock<Vec<usize>> = OnceLock::new();
+
+impl Config {
+    /// Makes the reactor of this process on the calling thread, and pins that.
+    ///
+    /// # Errors
+    /// [`InitError`], which says in one sentence what is wrong and what to do; above all
+    /// [`InitError::AlreadyRunning`] when there is a reactor, with the place where it was made.
+    #[track_caller]
+    pub fn init(self) -> Result<Reactor, InitError> {
+        let claim = Claim::take(Location::caller())?;
+        let config = self.with_environment(|variable| {
+            std::env::var_os(variable).map(|value| value.to_string_lossy().into_owned())
+        })?;
+        config.check()?;
+        let pinned = Pinned::new(config.core)?;
+        make(config, pinned, claim)
+    }
+
+    /// Makes the reactor of this process and runs `main` as its main fiber: see [`Reactor::run`].
+    ///
+    /// # Errors
+    /// What [`init`](Self::init) and [`Reactor::run`] say.
+    ///
+    /// # Panics
+    /// With what `main` panicked with.
+    #[track_caller]
+    pub fn run<T>(self, main: impl FnOnce() -> T) -> Result<T, RunError> {
+        self.init()?.run(main)
+    }
+}
+
+/// Makes the reactor of this process with the defaults: see [`Config::init`].
+///
+/// `flux::init!(..)`, the macro, takes the keys of `#[flux::main]`, and makes a second one in the program
+/// an error while building.
+///
+/// # Errors
+/// What [`Config::init`] says.
+#[track_caller]
+pub fn init(engine: EventEngine) -> Result<Reactor, InitError> {
+    Config::new().engine(engine).init()
+}
+
+fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitError> {
+    let slab = |class: StackClass| {
+        let pool = config.stacks[class.index()];
+        Slab::new(pool.count, pool.bytes, config.prefault).map_err(|error| InitError::Memory {
+            what: format!("{} {class} stacks of {} bytes", pool.count, pool.bytes),
+            error,
+        })
+    };
+    let [small, medium, large] = StackClass::ALL;
+    let slabs = [slab(small)?, slab(medium)?, slab(large)?];
+    let engine = Engine::new(&config)?;
+    Ok(Reactor {
+        sched: Sched::new(config.fibers),
+        engine: RefCell::new(engine),
+        slabs: RefCell::new(slabs),
+        config,
+        grace_ends_ns: Cell::new(None),
+        idle_since_ns: Cell::new(None),
+        turns: Cell::new(0),
+        switches: Cell::new(0),
+        _pinned: pinned,
+        _claim: claim,
+        _not_send: PhantomData,
+    })
+}
+
+/// The calling thread on its core, until this is dropped: then it may run where it could before.
+pub(super) struct Pinned {
+    cores_before: Vec<usize>,
+}
+
+impl Pinned {
+    fn new(core: Core) -> Result<Self, InitError> {
+        let allowed = affinity::allowed().map_err(InitError::Pin)?;
+        CORES_BEFORE.get_or_init(|| allowed.clone());
+        let core = match core {
+            Core::None => None,
+            Core::Number(core) if allowed.contains(&core) => Some(core),
+            Core::Number(core) => return Err(InitError::Core { core, allowed }),
+            Core::Auto => affinity::isolated()
+                .into_iter()
+                .find(|core| allowed.contains(core))
+                .or_else(affinity::current),
+        };
+        if let Some(core) = core {
+            affinity::pin(&[core]).map_err(InitError::Pin)?;
+        }
+        Ok(Self {
+            cores_before: allowed,
+        })
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // It was allowed there before; should the system have taken those cores away meanwhile, the
+        // thread stays where it is.
+        let _unchanged = affinity::pin(&self.cores_before);
+    }
+}
+
+/// Moves the reactor to another core, as a bot's own `--core` flag wants; the calling thread is the
+/// reactor's.
+///
+/// # Errors
+/// - [`InitError::Core`]: the core is not one that this process may use; the sentence lists those.
+/// - [`InitError::Pin`]: the kernel refused.
+///
+/// # Panics
+/// Outside of a fiber.
+///
+/// # Example
+/// ```
+/// # fn main() -> Result<(), flux::RunError> {
+/// flux::Config::new().run(|| {
+///     let error = flux::pin_to_core(9999).unwrap_err();
+///     assert!(error.to_string().starts_with("core 9999 is not one that this process may use"));
+/// })
+/// # }
+/// ```
+#[track_caller]
+pub fn pin_to_core(core: usize) -> Result<(), InitError> {
+    current::with(|_| {
+        let allowed = cores_before()?;
+        if !allowed.contains(&core) {
+            return Err(InitError::Core { core, allowed });
+        }
+        affinity::pin(&[core]).map_err(InitError::Pin)
+    })
+}
+
+/// Lets the calling thread run on every core again that the process could use before flux pinned one.
+///
+/// A thread inherits the core of the thread that starts it: one that a fiber starts shares the reactor's
+/// core, and slows it down, until it has called this.
+///
+/// # Errors
+/// [`InitError::Pin`]: the kernel refused.
+///
+/// # Example
+/// ```
+/// # fn main() -> Result<(), flux::RunError> {
+/// flux::Config::new().run(|| {
+///     let logger = std::thread::spawn(|| {
+///         flux::unpin_thread().expect("this is allowed");
+///         // .. work that must not share the reactor's core ..
+///     });
+///     # logger.join().unwrap();
+/// })
+/// # }
+/// ```
+pub fn unpin_thread() -> Result<(), InitError> {
+    affinity::pin(&cores_before()?).map_err(InitError::Pin)
+}
+
+fn cores_before() -> Result<Vec<usize>, InitError> {
+    match CORES_BEFORE.get() {
+        Some(cores) => Ok(cores.clone()),
+        None => affinity::allowed().map_err(InitError::Pin),
+    }
+}

@@ -1,0 +1,412 @@
+//! The one loop of the process.
+//!
+//! ```text
+//! up    kernel ▸ engine.turn reaps ▸ op done ▸ ready queue ▸ fiber resumes ▸ net call returns ▸ handler
+//! down  handler ▸ net call ▸ inline send, or Op in its own frame ▸ engine queue ▸ one kernel entry per turn
+//! ```
+//!
+//! [`Reactor::turn`] is where both meet. Reaping never resumes a fiber and never calls user code: it fills
+//! the ready queue, which the next turn runs.
+//!
+//! Owns the turn, the start and the end of fibers on their stacks, and the closing down. What a fiber may
+//! ask for while it runs is in [`park`]; how a reactor is made is in [`init`]; how it is found again is in
+//! [`current`].
+
+#![allow(
+    unsafe_code,
+    reason = "the loop resumes contexts, and hands ops of suspended frames to the engine"
+)]
+
+pub(crate) mod current;
+mod init;
+
+pub use init::{init, pin_to_core, unpin_thread};
+pub(crate) mod park;
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::time::Duration;
+
+use crate::clock;
+use crate::config::{Config, Idle, StackClass};
+use crate::engine::{CancelOutcome, Engine, Wait};
+use crate::error::RunError;
+use crate::fiber::block::{Block, NIL, SlotFn, State, Waiting};
+use crate::sched::{CancelPath, Sched};
+use crate::stack::Slab;
+
+/// The most fibers that a turn resumes before it looks at the kernel again.
+const RUN_MAX: u32 = 256;
+/// Inline successes (a send that the socket took at once) before a fiber lets the others run.
+pub(crate) const BUDGET: u8 = 64;
+/// The names printed of fibers that outlast the grace period.
+const LEFT_MAX: usize = 32;
+
+/// The reactor of this process: made by [`Config::init`], used up by [`run`](Self::run).
+///
+/// There is one at a time. It lives on the thread that made it, and so does everything in it.
+///
+/// # Example
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let reactor = flux::init(flux::EventEngine::Auto)?;
+/// let second = flux::init(flux::EventEngine::Auto);
+/// assert!(second.is_err(), "one reactor a process");
+/// assert_eq!(reactor.run(|| 6 * 7)?, 42);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a reactor does nothing until it is `run`"]
+pub struct Reactor {
+    pub(crate) sched: Sched,
+    // Before the slabs: the ring is closed before the memory that it could write into goes.
+    pub(crate) engine: RefCell<Engine>,
+    pub(crate) slabs: RefCell<[Slab; 3]>,
+    pub(crate) config: Config,
+    /// When the fibers that are left must have ended, once the main fiber has.
+    grace_ends_ns: Cell<Option<u64>>,
+    /// Since when nothing was ready, while spinning for a limited time.
+    idle_since_ns: Cell<Option<u64>>,
+    pub(crate) turns: Cell<u64>,
+    pub(crate) switches: Cell<u64>,
+    _pinned: init::Pinned,
+    _claim: current::Claim,
+    _not_send: PhantomData<*mut ()>,
+}
+
+/// What a turn came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    Went,
+    /// Fibers wait, and nothing that could wake one can happen any more.
+    Stuck,
+}
+
+impl Reactor {
+    /// Fires due deadlines, runs what is ready, enters the kernel, wakes whose requests are done.
+    ///
+    /// Waits in the kernel only if nothing is ready, and then until the nearest deadline.
+    #[inline]
+    fn turn(&self) -> io::Result<Turn> {
+        self.turns.set(self.turns.get() + 1);
+        self.fire_deadlines();
+        self.run_ready();
+        let Some(wait) = self.patience() else {
+            return Ok(Turn::Stuck);
+        };
+        self.engine
+            .borrow_mut()
+            .turn(wait, |op| self.sched.wake(op.fiber()))?;
+        Ok(Turn::Went)
+    }
+
+    /// Ends the waits whose time is over. Reads the clock only if there is one to end.
+    #[inline]
+    fn fire_deadlines(&self) {
+        if self.sched.next_deadline().is_some() {
+            let now = clock::now_ns();
+            while let Some(path) = self.sched.expire_one(now) {
+                self.follow(&path);
+            }
+        }
+    }
+
+    /// Runs the fibers that were ready when the turn began, but not without end.
+    #[inline]
+    fn run_ready(&self) {
+        for _ in 0..self.sched.ready_len().min(RUN_MAX) {
+            let Some(index) = self.sched.pop_ready() else {
+                break;
+            };
+            self.resume(index);
+        }
+    }
+
+    /// How long to wait in the kernel; `None` when that would be for ever and for nothing.
+    #[inline]
+    fn patience(&self) -> Option<Wait> {
+        if self.sched.ready_len() > 0 {
+            self.idle_since_ns.set(None);
+            return Some(Wait::Poll);
+        }
+        let deadline = self.sched.next_deadline();
+        if deadline.is_none() && self.engine.borrow().in_flight() == 0 {
+            return None;
+        }
+        let spin = match self.config.idle {
+            Idle::Block => false,
+            Idle::Spin => true,
+            Idle::SpinThenBlock(time) => self.still_spinning(time),
+        };
+        if spin {
+            std::hint::spin_loop();
+            return Some(Wait::Poll);
+        }
+        let deadline = match (deadline, self.grace_ends_ns.get()) {
+            (Some(deadline), Some(grace)) => Some(deadline.min(grace)),
+            (deadline, grace) => deadline.or(grace),
+        };
+        Some(deadline.map_or(
+            Wait::Forever,
+            |at| match at.saturating_sub(clock::now_ns()) {
+                0 => Wait::Poll,
+                ns => Wait::AtMost(Duration::from_nanos(ns)),
+            },
+        ))
+    }
+
+    fn still_spinning(&self, time: Duration) -> bool {
+        let now = clock::now_ns();
+        let since = self.idle_since_ns.get().unwrap_or(now);
+        self.idle_since_ns.set(Some(since));
+        u128::from(now - since) < time.as_nanos()
+    }
+
+    // Fibers on their stacks.
+
+    /// Runs a fiber until it suspends or ends, giving it a stack first if it has not started.
+    #[inline]
+    fn resume(&self, index: u32) {
+        let block = self.sched.arena.block(index);
+        if !block.started.get() && !self.start(index, block) {
+            return;
+        }
+        self.switches.set(self.switches.get() + 1);
+        block.state.set(State::Running);
+        block.budget.set(BUDGET);
+        self.sched.set_current(index);
+        // SAFETY: started (above) and not ended, since an ended fiber is in no queue; not running, since
+        // the loop does.
+        let ended = unsafe { block.context.resume() };
+        self.sched.set_current(NIL);
+        if ended {
+            self.end(index, block);
+        }
+    }
+
+    /// Gives a fiber its stack; false when it has to wait for one.
+    #[inline]
+    fn start(&self, index: u32, block: &Block) -> bool {
+        let class = block.class.get().index();
+        let mut slabs = self.slabs.borrow_mut();
+        let slab = &mut slabs[class];
+        if block.stack.get() == NIL {
+            let Some(slot) = slab.take() else {
+                self.sched.queue_for_stack(index);
+                return false;
+            };
+            block.stack.set(slot);
+        }
+        block.waiting.set(Waiting::Nothing);
+        block.started.set(true);
+        let stack = slab.stack(block.stack.get());
+        // SAFETY:
+        // - empty: the block's last fiber ended, which emptied the context, before the block was free;
+        // - the stack was taken from its slab just now, or handed over by the fiber that had it;
+        // - in place: blocks lie in the arena, which outlives the fibers that run;
+        // - `run` is the function that was stored with the closure, for this block, and catches panics.
+        unsafe {
+            block
+                .context
+                .start(stack, block.run.get(), &raw const *block)
+        };
+        true
+    }
+
+    /// Takes back what an ended fiber had, and wakes who waited for its end, or for its stack.
+    #[inline]
+    fn end(&self, index: u32, block: &Block) {
+        let class = block.class.get();
+        let slot = block.stack.replace(NIL);
+        if !self.sched.hand_over_stack(class, slot) {
+            self.slabs.borrow_mut()[class.index()].give_back(slot);
+        }
+        let family = block.family.replace(std::ptr::null());
+        if !family.is_null() {
+            // SAFETY: alive: the frame of `scope` holds it, and does not return before `live` is 0.
+            let family = unsafe { &*family };
+            if block.panicked.get() {
+                family.unheard_panics.set(family.unheard_panics.get() + 1);
+            }
+            family.live.set(family.live.get() - 1);
+            if family.live.get() == 0 {
+                self.sched.wake_from(family.parent, Waiting::Scope);
+            }
+        }
+        self.sched.end(index);
+    }
+
+    // Cancelling and closing down.
+
+    /// Cancels a fiber: its suspending calls fail from now on, the present one included.
+    pub(crate) fn cancel(&self, index: u32) {
+        let path = self.sched.cancel(index);
+        self.follow(&path);
+    }
+
+    fn follow(&self, path: &CancelPath) {
+        let CancelPath::Op(op) = *path else {
+            return;
+        };
+        // SAFETY: alive: the scheduler names an op only while its fiber is parked in it.
+        let op = unsafe { &*op };
+        // SAFETY: a fiber parks in an op after it was submitted to this engine (`Reactor::perform`).
+        let outcome = unsafe { self.engine.borrow_mut().cancel(op) };
+        if outcome == CancelOutcome::Done {
+            self.sched.wake(op.fiber());
+        }
+    }
+
+    /// Cancels all fibers but the calling one, and starts the grace period.
+    pub(crate) fn close(&self) {
+        self.sched.close();
+        let grace = u64::try_from(self.config.grace.as_nanos()).unwrap_or(u64::MAX);
+        self.grace_ends_ns
+            .set(Some(clock::now_ns().saturating_add(grace)));
+        let all = self.sched.arena.used();
+        for index in all.filter(|index| *index != self.sched.current()) {
+            if self.sched.arena.block(index).state.get() != State::Done {
+                self.cancel(index);
+            }
+        }
+    }
+
+    /// Runs `main` as the main fiber, on a large stack, until it and all others have ended.
+    ///
+    /// When `main` returns the others are cancelled, and have [`Config::grace`] to end; those that are left
+    /// then are named on stderr, and their memory is never used again.
+    ///
+    /// # Errors
+    /// - [`RunError::Deadlock`]: every fiber waited for another one. They were cancelled, as at the end.
+    /// - [`RunError::Engine`]: the kernel refused to go on.
+    ///
+    /// # Panics
+    /// With what `main` panicked with.
+    #[track_caller]
+    pub fn run<T>(self, main: impl FnOnce() -> T) -> Result<T, RunError> {
+        let frame = MainFrame {
+            body: Cell::new(Some(main)),
+            outcome: Cell::new(None),
+        };
+        // Not dropped unless every fiber has ended: what is left may be known to the kernel.
+        let mut reactor = ManuallyDrop::new(self);
+        let verdict = {
+            let _current = current::Entered::new(&reactor);
+            reactor.admit_main(&frame, Location::caller());
+            reactor.drive()
+        };
+        if reactor.sched.live() == 0 {
+            // SAFETY: dropped once, here, and not used again.
+            unsafe { ManuallyDrop::drop(&mut reactor) };
+        } else {
+            reactor._claim.give_up();
+        }
+        verdict?;
+        match frame.outcome.take() {
+            Some(Ok(value)) => Ok(value),
+            Some(Err(payload)) => resume_unwind(payload),
+            None => Err(RunError::Engine(io::Error::other(
+                "the main fiber did not end",
+            ))),
+        }
+    }
+
+    fn admit_main<F: FnOnce() -> T, T>(
+        &self,
+        frame: &MainFrame<F, T>,
+        at: &'static Location<'static>,
+    ) {
+        let index = self
+            .sched
+            .take_block("main", at)
+            .expect("a new reactor has a free control block: `Config::check` wants one");
+        let block = self.sched.arena.block(index);
+        block.class.set(StackClass::Large);
+        block.has_handle.set(false);
+        block.write_slot(std::ptr::from_ref(frame));
+        let run: SlotFn = run_main::<F, T>;
+        block.run.set(run);
+        self.sched.admit(index);
+    }
+
+    /// Turns until every fiber has ended, or is given up.
+    fn drive(&self) -> Result<(), RunError> {
+        let mut verdict = Ok(());
+        loop {
+            let turn = self.turn().map_err(RunError::Engine)?;
+            if self.sched.live() == 0 {
+                break;
+            }
+            match (turn, self.grace_ends_ns.get()) {
+                (Turn::Went, None) => {}
+                (Turn::Went, Some(end)) if clock::now_ns() < end => {}
+                (Turn::Stuck, None) => {
+                    verdict = Err(RunError::Deadlock(self.deadlock_report()));
+                    self.close();
+                }
+                (_, Some(_)) => {
+                    self.name_those_left();
+                    break;
+                }
+            }
+        }
+        verdict
+    }
+
+    fn deadlock_report(&self) -> String {
+        let slabs = self.slabs.borrow();
+        self.sched.deadlock_report(&StackClass::ALL.map(|class| {
+            let slab = &slabs[class.index()];
+            (class, slab.in_use(), slab.count())
+        }))
+    }
+
+    #[cold]
+    fn name_those_left(&self) {
+        let arena = &self.sched.arena;
+        eprintln!(
+            "flux: {} fibers had not ended {:?} after they were cancelled (`grace`):",
+            self.sched.live(),
+            self.config.grace
+        );
+        let left = arena
+            .used()
+            .filter(|index| arena.block(*index).state.get() != State::Done);
+        for index in left.take(LEFT_MAX) {
+            eprintln!(
+                "  fiber `{}`, spawned at {}, waits for {}",
+                arena.name(index),
+                arena.spawned_at(index),
+                arena.block(index).waiting.get().describe()
+            );
+        }
+    }
+}
+
+/// What [`Reactor::run`] and the main fiber share, in the frame of the former.
+struct MainFrame<F, T> {
+    body: Cell<Option<F>>,
+    outcome: Cell<Option<Result<T, Box<dyn Any + Send>>>>,
+}
+
+/// The main fiber, from its first to its last moment.
+///
+/// # Safety
+/// The block's slot holds the address of a `MainFrame<F, T>` that is alive.
+unsafe fn run_main<F: FnOnce() -> T, T>(block: *const Block) {
+    // SAFETY: the reactor starts a context with the address of its own block, which is alive.
+    let block = unsafe { &*block };
+    // SAFETY: the slot holds this pointer (caller), and is read once.
+    let frame: *const MainFrame<F, T> = unsafe { block.take_slot() };
+    // SAFETY: alive: `run` holds it, and drives the loop that this fiber runs in.
+    let frame = unsafe { &*frame };
+    if let Some(body) = frame.body.take() {
+        let outcome = catch_unwind(AssertUnwindSafe(body));
+        frame.outcome.set(Some(outcome));
+    }
+    current::with(Reactor::close);
+}

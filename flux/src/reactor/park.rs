@@ -1,0 +1,290 @@
+//! What a running fiber may ask of the reactor: to wait, for an op or for another fiber, and to stop
+//! waiting early.
+//!
+//! The rules that hold for every wait stand here, once: a cancelled fiber is told at once, the nearest
+//! deadline ends the wait, nothing switches while a panic unwinds, nor where `no_suspend` forbids it.
+
+#![allow(
+    unsafe_code,
+    reason = "submits ops that live in the calling fiber's frame, and suspends it"
+)]
+
+use std::io;
+use std::ptr;
+use std::time::Duration;
+
+use crate::clock;
+use crate::error::Stopped;
+use crate::fiber::block::{Block, Deadline, NIL, Waiting};
+use crate::op::{Op, Request, State as OpState};
+use crate::reactor::Reactor;
+use crate::sys::errno;
+
+/// The moment at which a wait ends early, and whose moment it is.
+#[derive(Clone, Copy)]
+struct Limit {
+    at_ns: u64,
+    /// An enclosing `timeout`, rather than the call's own.
+    enclosing: bool,
+}
+
+impl Reactor {
+    /// The block of the fiber that runs. Fibers alone reach the reactor, so there is one.
+    #[inline]
+    fn me(&self) -> &Block {
+        debug_assert_ne!(self.sched.current(), NIL);
+        self.sched.arena.block(self.sched.current())
+    }
+
+    /// Refuses to wait when the fiber was cancelled, its deadline has passed, or a panic unwinds.
+    ///
+    /// # Panics
+    /// Inside `no_suspend`.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn may_wait(&self) -> Result<(), Stopped> {
+        let block = self.me();
+        if block.suspend_bans.get() > 0 {
+            suspended_in_no_suspend();
+        }
+        // Other fibers would see `panicking()` true, and poison locks that they drop.
+        if block.hears_cancel() || std::thread::panicking() {
+            return Err(Stopped::Cancelled);
+        }
+        let deadline = block.deadline.get();
+        if !deadline.is_null() {
+            // SAFETY: alive: the frame of `timeout` holds it, and takes it back before it returns.
+            let deadline = unsafe { &*deadline };
+            if deadline.passed.get() {
+                return Err(Stopped::TimedOut);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the running fiber could be suspended at all, should it have to wait.
+    #[inline]
+    pub(crate) fn can_suspend(&self) -> bool {
+        self.me().suspend_bans.get() == 0 && !std::thread::panicking()
+    }
+
+    /// Suspends the running fiber until something wakes it.
+    #[inline]
+    pub(crate) fn park(&self, waiting: Waiting) {
+        let block = self.me();
+        block.waiting.set(waiting);
+        block.state.set(crate::fiber::block::State::Parked);
+        // SAFETY: `block` is that of the fiber that runs, so this is its own stack.
+        unsafe { block.context.suspend() };
+        block.waiting.set(Waiting::Nothing);
+    }
+
+    /// Lets every fiber run that is ready now, then goes on.
+    #[inline]
+    pub(crate) fn yield_now(&self) {
+        let block = self.me();
+        self.sched.requeue(self.sched.current());
+        // SAFETY: `block` is that of the fiber that runs, so this is its own stack.
+        unsafe { block.context.suspend() };
+    }
+
+    /// Counts a call that succeeded without waiting; after [`BUDGET`](super::BUDGET) of those in a row
+    /// the fiber lets the others run, or they would starve.
+    #[inline]
+    pub(crate) fn spend(&self) {
+        let block = self.me();
+        let left = block.budget.get().saturating_sub(1);
+        block.budget.set(left);
+        if left == 0 && self.can_suspend() {
+            self.yield_now();
+        }
+    }
+
+    /// Waits until `done`, or until the wait is ended early. Whoever makes `done` true wakes the fiber.
+    ///
+    /// What is done when the fiber runs again counts as done, whatever ended the wait.
+    #[track_caller]
+    pub(crate) fn wait(
+        &self,
+        waiting: Waiting,
+        own_end_ns: Option<u64>,
+        mut done: impl FnMut() -> bool,
+    ) -> Result<(), Stopped> {
+        self.may_wait()?;
+        let me = self.sched.current();
+        let block = self.me();
+        let limit = self.arm(block, own_end_ns);
+        let outcome = loop {
+            self.park(waiting);
+            if done() {
+                break Ok(());
+            }
+            if block.hears_cancel() {
+                break Err(Stopped::Cancelled);
+            }
+            if block.timed_out.get() {
+                break Err(Stopped::TimedOut);
+            }
+        };
+        self.disarm(me, block, limit, outcome == Err(Stopped::TimedOut));
+        outcome
+    }
+
+    /// Waits until a moment. Earlier ends are told as in [`wait`](Self::wait).
+    #[track_caller]
+    pub(crate) fn wait_until(&self, at_ns: u64) -> Result<(), Stopped> {
+        let enclosing = self.enclosing(self.me());
+        let own_comes_first = enclosing.is_none_or(|deadline| at_ns <= deadline.at_ns);
+        match self.wait(Waiting::Time, Some(at_ns), || false) {
+            Err(Stopped::TimedOut) if own_comes_first => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Does a request, waiting for as long as it takes, and returns what the kernel answered.
+    ///
+    /// The op stands in this very frame, which does not end before the op is done: that is what makes the
+    /// pointers in the request good.
+    ///
+    /// # Errors
+    /// What the kernel answered; `TimedOut` when the time is over, `ECANCELED` when the fiber was
+    /// cancelled. A request that succeeded while it was being ended early counts as having succeeded.
+    ///
+    /// # Safety
+    /// What the request points to is alive, and borrowed by the caller as the request uses it, until this
+    /// returns.
+    #[inline]
+    #[track_caller]
+    pub(crate) unsafe fn perform(
+        &self,
+        request: Request,
+        timeout: Option<Duration>,
+    ) -> io::Result<u32> {
+        self.may_wait()?;
+        let me = self.sched.current();
+        let block = self.me();
+        let op = Op::new(request, me);
+        let own_end = timeout.map(|timeout| end_of(clock::now_ns(), timeout));
+        let limit = self.arm(block, own_end);
+        block.op.set(&raw const op);
+        // SAFETY: the op stays in this frame until it is done (the loop below): a suspended frame is
+        // neither unwound nor left; what it points to stays for as long (caller).
+        unsafe { self.engine.borrow_mut().submit(&op) };
+        while op.state() != OpState::Done {
+            self.park(Waiting::Op);
+        }
+        block.op.set(ptr::null());
+        let result = op.result();
+        let ended_early = result == -errno::ECANCELED;
+        let late = ended_early && block.timed_out.get();
+        self.disarm(me, block, limit, late);
+        match u32::try_from(result) {
+            Ok(count) => Ok(count),
+            // A cancel that came with the deadline wins: it is for ever.
+            Err(_) if late && !block.hears_cancel() => Err(Stopped::TimedOut.into()),
+            Err(_) => Err(io::Error::from_raw_os_error(-result)),
+        }
+    }
+
+    fn enclosing<'a>(&self, block: &'a Block) -> Option<&'a Deadline> {
+        let deadline = block.deadline.get();
+        // SAFETY: alive: the frame of `timeout` holds it, and takes it back before it returns.
+        (!deadline.is_null()).then(|| unsafe { &*deadline })
+    }
+
+    /// Sets the alarm for the nearer of the call's own end and the enclosing deadline, if there is one.
+    #[inline]
+    fn arm(&self, block: &Block, own_end_ns: Option<u64>) -> Option<Limit> {
+        block.timed_out.set(false);
+        let enclosing = self.enclosing(block).map(|deadline| deadline.at_ns);
+        let limit = match (own_end_ns, enclosing) {
+            (None, None) => return None,
+            (Some(own), None) => Limit {
+                at_ns: own,
+                enclosing: false,
+            },
+            (Some(own), Some(enclosing)) if own <= enclosing => Limit {
+                at_ns: own,
+                enclosing: false,
+            },
+            (_, Some(enclosing)) => Limit {
+                at_ns: enclosing,
+                enclosing: true,
+            },
+        };
+        self.sched.set_deadline(self.sched.current(), limit.at_ns);
+        Some(limit)
+    }
+
+    /// Takes the alarm back, and tells the `timeout` whose deadline ended the wait.
+    #[inline]
+    fn disarm(&self, me: u32, block: &Block, limit: Option<Limit>, late: bool) {
+        let Some(limit) = limit else {
+            return;
+        };
+        self.sched.clear_deadline(me);
+        if late
+            && limit.enclosing
+            && let Some(deadline) = self.enclosing(block)
+        {
+            deadline.passed.set(true);
+        }
+    }
+
+    /// Puts a deadline around what follows, if it is nearer than the one that is there; answers what to
+    /// [`restore`](Self::restore) afterwards.
+    ///
+    /// # Safety
+    /// `deadline` stays in place, and alive, until `restore` was called.
+    pub(crate) unsafe fn enclose(&self, deadline: &Deadline) -> *const Deadline {
+        let block = self.me();
+        let outer = block.deadline.get();
+        let outer_is_nearer = self
+            .enclosing(block)
+            .is_some_and(|outer| outer.at_ns <= deadline.at_ns);
+        if !outer_is_nearer {
+            block.deadline.set(deadline);
+        }
+        outer
+    }
+
+    pub(crate) fn restore(&self, outer: *const Deadline) {
+        self.me().deadline.set(outer);
+    }
+
+    /// Hides (or, undoing that, shows) the cancelled flag of the running fiber.
+    pub(crate) fn shield(&self, on: bool) {
+        let shields = &self.me().shields;
+        shields.set(if on {
+            shields
+                .get()
+                .checked_add(1)
+                .expect("`shielded` nests 255 deep at the most")
+        } else {
+            shields.get() - 1
+        });
+    }
+
+    /// Forbids (or, undoing that, allows) the running fiber to suspend.
+    pub(crate) fn ban_suspending(&self, on: bool) {
+        let bans = &self.me().suspend_bans;
+        bans.set(if on {
+            bans.get()
+                .checked_add(1)
+                .expect("`no_suspend` nests 255 deep at the most")
+        } else {
+            bans.get() - 1
+        });
+    }
+}
+
+/// The moment so long after another, or the end of time.
+pub(crate) fn end_of(now_ns: u64, after: Duration) -> u64 {
+    u64::try_from(after.as_nanos()).map_or(u64::MAX, |after| now_ns.saturating_add(after))
+}
+
+#[cold]
+#[track_caller]
+fn suspended_in_no_suspend() -> ! {
+    panic!("a call inside `flux::no_suspend` would suspend the fiber; move it out of that closure");
+}

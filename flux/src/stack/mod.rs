@@ -1,0 +1,5 @@
+//! Stacks: slabs of them, one slab a class, all made at init.
+
+pub(crate) mod slab;
+
+pub(crate) use slab::{Slab, Stack};

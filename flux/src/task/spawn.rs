@@ -1,0 +1,245 @@
+//! Spawning: into a control block, with a closure in its slot, at the end of the ready queue.
+//!
+//! No stack is taken and nothing runs here; what runs is [`run_body`], when the reactor comes to it. That
+//! catches the panic of a fiber at its root, and leaves its result, or the panic, in the slot.
+
+#![allow(
+    unsafe_code,
+    reason = "closures, results and panics pass through the untyped slot of a control block"
+)]
+
+use std::mem;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::ptr;
+
+use crate::config::StackClass;
+use crate::error::Full;
+use crate::fiber::block::{Block, Children, Payload, Waiting};
+use crate::reactor::{Reactor, current};
+use crate::task::fiber::{Fiber, IntoFiber};
+use crate::task::handle::JoinHandle;
+
+/// Spawns a fiber, or a closure as a fiber, and returns a handle to join it by.
+///
+/// It runs when the calling fiber suspends, behind all that are ready now. Dropping the handle detaches
+/// the fiber; it runs on, and its result is dropped at its end.
+///
+/// # Suspends
+/// Only when all control blocks (`fibers`) are in use: until one is free. This wait is back-pressure, and
+/// neither a cancel nor a deadline ends it.
+///
+/// # Panics
+/// Outside of a fiber; and when all control blocks are in use where the caller cannot suspend: in
+/// [`no_suspend`](crate::no_suspend), and in a destructor that runs while a panic unwinds.
+///
+/// # Example
+/// ```
+/// # fn main() -> Result<(), flux::RunError> {
+/// flux::Config::new().run(|| {
+///     let bids = flux::spawn(|| 61_659.7_f64);
+///     let asks = flux::spawn(|| 61_659.8_f64);
+///     assert!(bids.join().unwrap() < asks.join().unwrap());
+/// })
+/// # }
+/// ```
+#[track_caller]
+pub fn spawn<S: IntoFiber>(fiber: S) -> JoinHandle<S::Output> {
+    let Fiber { class, name, body } = fiber.into_fiber();
+    let at = Location::caller();
+    current::with(|reactor| {
+        let index = wait_for_block(reactor, name, at);
+        fill(reactor, index, class, body, ptr::null())
+    })
+}
+
+/// Spawns a fiber as [`spawn`] does, or gives it back when all control blocks are in use.
+///
+/// # Errors
+/// [`Full`], which holds the fiber, and whose sentence names the limit.
+///
+/// # Panics
+/// Outside of a fiber.
+#[track_caller]
+pub fn try_spawn<S: IntoFiber>(fiber: S) -> Result<JoinHandle<S::Output>, Full<S>> {
+    let fiber = fiber.into_fiber();
+    let at = Location::caller();
+    current::with(|reactor| match reactor.sched.take_block(fiber.name, at) {
+        Some(index) => Ok(fill(reactor, index, fiber.class, fiber.body, ptr::null())),
+        None => {
+            let name = fiber.name;
+            Err(Full::new(S::from_fiber(fiber), name, reactor.config.fibers))
+        }
+    })
+}
+
+/// Spawns a closure under a name, and on a stack class, of the caller's choice.
+///
+/// # Example
+/// ```
+/// use flux::{Builder, StackClass};
+///
+/// # fn main() -> Result<(), flux::RunError> {
+/// flux::Config::new().run(|| {
+///     let heartbeat = Builder::new()
+///         .name("heartbeat")
+///         .stack(StackClass::Small)
+///         .spawn(|| flux::time::sleep(std::time::Duration::from_secs(3600)));
+///     assert_eq!(heartbeat.name(), "heartbeat");
+/// })
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use = "a builder does nothing until it spawns"]
+pub struct Builder {
+    name: Option<&'static str>,
+    class: Option<StackClass>,
+}
+
+impl Builder {
+    /// A fiber on a medium stack, named after its closure's type.
+    pub const fn new() -> Self {
+        Self {
+            name: None,
+            class: None,
+        }
+    }
+
+    /// The name that reports show.
+    pub const fn name(mut self, name: &'static str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// The stack to run on.
+    pub const fn stack(mut self, class: StackClass) -> Self {
+        self.class = Some(class);
+        self
+    }
+
+    /// Spawns as [`spawn`] does, and suspends and panics as that.
+    #[track_caller]
+    pub fn spawn<T, F>(self, body: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        spawn(self.fiber(body))
+    }
+
+    /// Spawns as [`try_spawn`] does.
+    ///
+    /// # Errors
+    /// [`Full`], which holds the closure.
+    ///
+    /// # Panics
+    /// Outside of a fiber.
+    #[track_caller]
+    pub fn try_spawn<T, F>(self, body: F) -> Result<JoinHandle<T>, Full<F>>
+    where
+        F: FnOnce() -> T + 'static,
+        T: 'static,
+    {
+        try_spawn(self.fiber(body)).map_err(|full| full.map(|fiber| fiber.body))
+    }
+
+    fn fiber<T, F: FnOnce() -> T>(self, body: F) -> Fiber<F> {
+        Fiber::new(
+            self.class.unwrap_or(StackClass::Medium),
+            self.name.unwrap_or_else(std::any::type_name::<F>),
+            body,
+        )
+    }
+}
+
+/// A control block for a new fiber, suspending until there is one.
+#[track_caller]
+pub(super) fn wait_for_block(
+    reactor: &Reactor,
+    name: &'static str,
+    at: &'static Location<'static>,
+) -> u32 {
+    if let Some(index) = reactor.sched.take_block(name, at) {
+        return index;
+    }
+    assert!(
+        reactor.can_suspend(),
+        "{}",
+        Full::new((), name, reactor.config.fibers)
+    );
+    reactor.sched.queue_for_block();
+    reactor.park(Waiting::ControlBlock);
+    reactor.sched.use_reservation();
+    reactor
+        .sched
+        .take_block(name, at)
+        .expect("the block that woke this fiber is reserved for it")
+}
+
+/// Fills a block and makes its fiber ready.
+#[inline]
+pub(super) fn fill<T, F: FnOnce() -> T>(
+    reactor: &Reactor,
+    index: u32,
+    class: StackClass,
+    body: F,
+    family: *const Children,
+) -> JoinHandle<T> {
+    let block = reactor.sched.arena.block(index);
+    block.class.set(class);
+    block.has_handle.set(true);
+    block.family.set(family);
+    block.run.set(run_body::<F, T>);
+    block.write_slot(body);
+    let handle = JoinHandle::new(index, block.id.get());
+    reactor.sched.admit(index);
+    handle
+}
+
+/// A fiber from its first to its last moment.
+///
+/// # Safety
+/// The block is alive, and its slot holds an `F` that has not been taken.
+unsafe fn run_body<F: FnOnce() -> T, T>(block: *const Block) {
+    // SAFETY: alive (caller).
+    let block = unsafe { &*block };
+    // SAFETY: `fill` wrote the closure together with this very function; it is taken once, here.
+    let body: F = unsafe { block.take_slot() };
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(value) => leave(block, value),
+        Err(payload) => {
+            block.panicked.set(true);
+            leave::<Payload>(block, payload);
+        }
+    }
+}
+
+/// Leaves a value to whoever joins; with nobody to join, it is dropped in the fiber that made it.
+#[inline]
+fn leave<T>(block: &Block, value: T) {
+    if block.has_handle.get() {
+        block.write_slot(value);
+        block.run.set(discard::<T>);
+    } else if mem::needs_drop::<T>() {
+        drop_quietly(value);
+    }
+}
+
+/// Drops a value whose destructor may panic, where nobody is left to hear of it: the panic hook has said
+/// what there was to say.
+fn drop_quietly<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // The payload of a destructor's panic could panic in its own.
+        mem::forget(payload);
+    }
+}
+
+/// Drops what an ended fiber left in its slot.
+///
+/// # Safety
+/// The slot holds a `T` that has not been taken.
+unsafe fn discard<T>(block: *const Block) {
+    // SAFETY: alive: blocks lie in the arena, and a handle calls this while its reactor runs.
+    let block = unsafe { &*block };
+    // SAFETY: `leave` wrote a `T` together with this very function; it is taken once, here.
+    drop(unsafe { block.take_slot::<T>() });
+}

@@ -1,0 +1,3 @@
+//! When to wake whom: pure, so that tests script it.
+
+pub(crate) mod heap;
