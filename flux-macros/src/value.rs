@@ -106,38 +106,41 @@ impl ToTokens for Count {
                 let number = proc_macro2::Literal::usize_unsuffixed(*number);
                 tokens.extend(quote_spanned!(*span=> #number));
             }
-            Count::Path(path) => path.to_tokens(tokens),
+            // A constant of another type is then an error at the path, and names nothing of flux.
+            Count::Path(path) => {
+                let at = Span::mixed_site().located_at(path.span());
+                tokens.extend(quote_spanned!(at=> { let number: usize = #path; number }));
+            }
         }
     }
 }
 
-/// How a duration is written, for messages.
-pub(crate) const DURATIONS: &str = "a duration is a whole number and a unit: ns, us, ms, or s";
-
-/// Reads `50us` as nanoseconds; the error says what is wrong with it.
-pub(crate) fn nanoseconds(text: &str) -> Result<u64, String> {
+/// Reads `50us` as nanoseconds; the error says what is wrong with it, and what to write.
+pub(crate) fn nanoseconds(text: &str) -> Result<u64, (String, &'static str)> {
+    const HELP: &str = "a duration is a whole number and a unit: ns, us, ms, or s";
     let digits_end = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
     let (digits, unit) = text.split_at(digits_end);
-    if digits.is_empty() {
-        return Err(format!("`{text}` is not a duration"));
-    }
     let scale: u64 = match unit {
+        _ if digits.is_empty() => return Err((format!("`{text}` is not a duration"), HELP)),
         "ns" => 1,
         "us" => 1_000,
         "ms" => 1_000_000,
         "s" => 1_000_000_000,
-        "" => return Err(format!("the duration `{text}` has no unit")),
+        "" => return Err((format!("the duration `{text}` has no unit"), HELP)),
         _ if unit.starts_with(['.', ',', '_']) => {
-            return Err(format!("the duration `{text}` is not a whole number"));
+            return Err((format!("the duration `{text}` is not a whole number"), HELP));
         }
-        _ => return Err(format!("`{unit}` is not a unit of time")),
+        _ => return Err((format!("`{unit}` is not a unit of time"), HELP)),
     };
     let number: Option<u64> = digits.parse().ok();
     number
         .and_then(|number| number.checked_mul(scale))
-        .ok_or_else(|| format!("the duration `{text}` does not fit in 64 bits of nanoseconds"))
+        .ok_or_else(|| {
+            let message = format!("the duration `{text}` does not fit in 64 bits of nanoseconds");
+            (message, "the longest is about 584 years")
+        })
 }
 
 #[cfg(test)]
@@ -199,7 +202,8 @@ mod tests {
                 "the duration `99999999999999999999999s` does not fit in 64 bits of nanoseconds",
             ),
         ] {
-            assert_eq!(nanoseconds(text), Err(fault.to_string()), "{text}");
+            let message = nanoseconds(text).map_err(|(message, _)| message);
+            assert_eq!(message, Err(fault.to_string()), "{text}");
         }
     }
 }

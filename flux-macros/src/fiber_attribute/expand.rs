@@ -32,8 +32,13 @@ pub(crate) fn fiber(function: &Function, class: Class) -> TokenStream {
     let parameters = arguments.iter().map(|argument| &argument.parameter);
     let lets = arguments.iter().map(|argument| &argument.lets);
     let (inner_attrs, statements) = function.statements();
-    let mut body = Group::new(Delimiter::Brace, quote!(#(#lets)* #statements));
-    body.set_span(block.span());
+    // Braces at the user's braces, so that the spans of the items around them are the user's.
+    let braced = |tokens| {
+        let mut body = Group::new(Delimiter::Brace, tokens);
+        body.set_span(block.span());
+        body
+    };
+    let closure_body = braced(quote!(#(#lets)* #statements));
     let generics = outliving_everything(&sig.generics);
     let where_clause = &generics.where_clause;
     let result = stable_result(function);
@@ -42,15 +47,13 @@ pub(crate) fn fiber(function: &Function, class: Class) -> TokenStream {
     let new = new_fiber(
         function,
         class,
-        &quote_spanned!(at=> move || -> #result #body),
+        &quote_spanned!(at=> move || -> #result #closure_body),
     );
+    let body = braced(quote!(#asserts #new));
     quote! {
         #(#attrs)*
         #(#inner_attrs)*
-        #vis #fn_token #name #generics (#(#parameters),*) -> #fiber #where_clause {
-            #asserts
-            #new
-        }
+        #vis #fn_token #name #generics (#(#parameters),*) -> #fiber #where_clause #body
     }
 }
 

@@ -1,6 +1,6 @@
 //! The code behind `#[flux::main]`, and the mark that keeps a program to one reactor.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{quote, quote_spanned};
 
 use crate::function::Function;
@@ -34,15 +34,20 @@ pub(crate) fn main(function: &Function, settings: &Settings) -> TokenStream {
         const _: () = ::flux::macro_support::assert_crate_root(::core::module_path!());
     };
     let exit_code = quote_spanned!(at_name=> ::std::process::ExitCode);
-    quote! {
-        #in_crate
-        #(#attrs)*
-        #vis #fn_token #name() -> #exit_code {
+    let mut body = Group::new(
+        Delimiter::Brace,
+        quote! {
             #in_program
             #in_root
             #sig #block
             #run_main(#config, #written)
-        }
+        },
+    );
+    body.set_span(block.span());
+    quote! {
+        #in_crate
+        #(#attrs)*
+        #vis #fn_token #name() -> #exit_code #body
     }
 }
 

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use super::{Core, Idle};
 use crate::entries::Entry;
 use crate::fault::{Faults, did_you_mean, listed};
-use crate::value::{Count, DURATIONS, Kind, nanoseconds};
+use crate::value::{Count, Kind, nanoseconds};
 
 /// As the attribute writes it, and as the variant of `EventEngine` is called.
 pub(super) const ENGINES: [(&str, &str); 4] = [
@@ -81,7 +81,7 @@ pub(super) fn idle(entry: &Entry, faults: &mut Faults) -> Option<Idle> {
                 "write `idle = \"block\"`, or a longer time",
             ),
             Ok(nanoseconds) => return Some(Idle::SpinThenBlock { nanoseconds }),
-            Err(message) => (message, DURATIONS),
+            Err(fault) => fault,
         },
         _ => (format!("unknown way to idle `{text}`"), HELP),
     };
@@ -115,8 +115,8 @@ pub(super) fn grace(entry: &Entry, faults: &mut Faults) -> Option<u64> {
     let example = "grace = \"5s\"";
     let (text, value) = entry.string(example, &format!("write `{example}`"), faults)?;
     let result = nanoseconds(&text);
-    if let Err(message) = &result {
-        faults.at(&value.tokens, message, DURATIONS);
+    if let Err((message, help)) = &result {
+        faults.at(&value.tokens, message, help);
     }
     result.ok()
 }

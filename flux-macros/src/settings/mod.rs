@@ -175,7 +175,7 @@ mod tests {
         good("core = 3", "Config::new().core(Core::Number(3))");
         good(
             "core = crate::CORE",
-            "Config::new().core(Core::Number(crate::CORE))",
+            "Config::new().core(Core::Number({letnumber:usize=crate::CORE;number}))",
         );
         good("core = \"auto\"", "Config::new().core(Core::Auto)");
         good("core = \"none\"", "Config::new().core(Core::None)");
@@ -187,7 +187,7 @@ mod tests {
         );
         good(
             "stacks(large = 2, small = 0, medium = N)",
-            "Config::new().stacks(StackClass::Small,0).stacks(StackClass::Medium,N).stacks(StackClass::Large,2)",
+            "Config::new().stacks(StackClass::Small,0).stacks(StackClass::Medium,{letnumber:usize=N;number}).stacks(StackClass::Large,2)",
         );
         good("fibers = 0x10,", "Config::new().fibers(16)");
         good(

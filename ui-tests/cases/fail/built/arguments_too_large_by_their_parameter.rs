@@ -1,0 +1,10 @@
+// Only `cargo build` knows what `T` is, so this directory is built, not checked.
+
+#[flux::fiber]
+fn keep<T: Copy>(value: T) -> T {
+    value
+}
+
+fn main() {
+    let _handle = flux::spawn(keep([0u8; 4096]));
+}

@@ -1,0 +1,6 @@
+#[flux::fiber]
+struct Follow;
+
+fn main() {
+    let _follow = Follow;
+}

@@ -1,0 +1,6 @@
+trait Handler {
+    #[flux::fiber]
+    fn handle();
+}
+
+fn main() {}

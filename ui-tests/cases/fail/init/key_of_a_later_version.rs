@@ -1,0 +1,4 @@
+fn main() {
+    let reactor = flux::init!(timers = 256);
+    drop(reactor);
+}

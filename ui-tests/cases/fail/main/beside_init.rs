@@ -1,0 +1,8 @@
+fn second() {
+    let _reactor = flux::init!();
+}
+
+#[flux::main]
+fn main() {
+    second();
+}

@@ -1,0 +1,4 @@
+#[flux::main]
+const fn main() {
+    println!("at run time");
+}

@@ -1,0 +1,4 @@
+const CORE: u8 = 3;
+
+#[flux::main(core = CORE)]
+fn main() {}

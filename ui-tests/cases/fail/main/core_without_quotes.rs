@@ -1,0 +1,2 @@
+#[flux::main(core = auto)]
+fn main() {}

@@ -1,0 +1,6 @@
+#[flux::main]
+fn main<T>()
+where
+    T: Copy,
+{
+}

@@ -1,0 +1,2 @@
+#[flux::main(grace = "5min")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(grace = 5)]
+fn main() {}

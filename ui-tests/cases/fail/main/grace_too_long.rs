@@ -1,0 +1,2 @@
+#[flux::main(grace = "99999999999s")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(idle = "spin 0us")]
+fn main() {}

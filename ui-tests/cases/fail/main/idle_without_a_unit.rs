@@ -1,0 +1,2 @@
+#[flux::main(idle = "spin 50")]
+fn main() {}

@@ -1,0 +1,8 @@
+mod start {
+    #[flux::main]
+    pub fn main() {}
+}
+
+fn main() {
+    start::main();
+}

@@ -1,0 +1,9 @@
+mod other {
+    #[flux::main]
+    pub fn main() {}
+}
+
+#[flux::main]
+fn main() {
+    other::main();
+}

@@ -1,0 +1,2 @@
+#[flux::main(stall = "10ms")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(engine, core = 3)]
+fn main() {}

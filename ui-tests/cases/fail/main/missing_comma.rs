@@ -1,0 +1,2 @@
+#[flux::main(engine = "epoll" core = 3)]
+fn main() {}

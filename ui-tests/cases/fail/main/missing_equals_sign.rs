@@ -1,0 +1,2 @@
+#[flux::main(engine "epoll")]
+fn main() {}

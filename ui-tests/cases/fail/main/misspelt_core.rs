@@ -1,0 +1,2 @@
+#[flux::main(core = "non")]
+fn main() {}

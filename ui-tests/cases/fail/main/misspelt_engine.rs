@@ -1,0 +1,2 @@
+#[flux::main(engine = "iouring")]
+fn main() {}

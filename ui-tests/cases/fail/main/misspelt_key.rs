@@ -1,0 +1,2 @@
+#[flux::main(fibres = 64)]
+fn main() {}

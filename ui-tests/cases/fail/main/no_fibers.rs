@@ -1,0 +1,2 @@
+#[flux::main(fibers = 0)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(stacks(large = 0))]
+fn main() {}

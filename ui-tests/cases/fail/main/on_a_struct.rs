@@ -1,0 +1,6 @@
+#[flux::main]
+struct Program;
+
+fn main() {
+    let _program = Program;
+}

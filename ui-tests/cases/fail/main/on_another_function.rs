@@ -1,0 +1,6 @@
+#[flux::main]
+fn start() {}
+
+fn main() {
+    start();
+}

@@ -1,0 +1,4 @@
+#[flux::main]
+fn main() -> u32 {
+    0
+}

@@ -1,0 +1,2 @@
+#[flux::main(stacks(small = "64"))]
+fn main() {}

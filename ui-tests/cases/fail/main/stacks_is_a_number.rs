@@ -1,0 +1,2 @@
+#[flux::main(stacks = 64)]
+fn main() {}

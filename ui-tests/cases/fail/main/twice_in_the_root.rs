@@ -1,0 +1,5 @@
+#[flux::main]
+fn main() {}
+
+#[flux::main]
+fn main() {}

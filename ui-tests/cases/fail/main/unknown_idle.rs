@@ -1,0 +1,2 @@
+#[flux::main(idle = "sleep")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(threads = 4)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main]
+unsafe extern "C" fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main("epoll")]
+fn main() {}

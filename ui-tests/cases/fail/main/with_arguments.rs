@@ -1,0 +1,4 @@
+#[flux::main]
+fn main(arguments: Vec<String>) {
+    println!("{arguments:?}");
+}
