@@ -1,1 +1,33 @@
-//! Contenders and harness.
+//! What the benches share: the harness, the contenders, and the load that drives them.
+//!
+//! ```text
+//! benches/*.rs ──▶ harness   rounds in alternation, ratios, tables, goals
+//!              ──▶ servers   raw (the limit), flux, tokio: the same work three times
+//!              ──▶ load      the peer on the other core
+//!                  frames, sockets, watch: what all three servers and the load have in common
+//! ```
+//!
+//! Every figure is CPU time of the measured thread per operation, and every claim is a ratio between
+//! contenders of one run: absolute figures of one machine prove nothing.
+
+pub mod frames;
+pub mod harness;
+pub mod sys;
+pub mod tasks;
+pub mod watch;
+
+#[cfg(target_os = "linux")]
+pub mod load;
+#[cfg(target_os = "linux")]
+pub mod network;
+#[cfg(target_os = "linux")]
+pub mod raw_uring;
+#[cfg(target_os = "linux")]
+pub mod servers;
+#[cfg(target_os = "linux")]
+pub mod sockets;
+#[cfg(target_os = "linux")]
+pub mod step;
+
+/// Whatever ends a bench early: a sentence for stderr.
+pub type Fault = Box<dyn std::error::Error + Send + Sync>;

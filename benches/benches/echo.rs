@@ -1,0 +1,64 @@
+//! A TCP echo server under ping-pong of 64 bytes; against a raw `io_uring` loop (the limit) and tokio.
+//!
+//! The server is pinned to one core and measured, the load spins on another. The cost is the server
+//! thread's CPU time per message.
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    flux_benches::harness::main("echo", linux::groups)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    flux_benches::harness::skip(
+        "echo",
+        "its limit is a loop on io_uring, which only Linux has",
+    )
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use flux_benches::harness::{Args, Goal, Group};
+    use flux_benches::network::echo;
+    use flux_benches::raw_uring::Wait;
+    use flux_benches::servers::Server;
+
+    pub(crate) fn groups(args: &Args) -> Vec<Group<'static>> {
+        let sizes = [(1, 30_000), (16, 150_000), (128, 200_000)];
+        let mut groups = Vec::new();
+        for (connections, full) in sizes {
+            let messages = args.size.pick(full, 500);
+            let mut group = Group::new(format!("echo, {connections} connections"), "ns/msg", 15);
+            for server in [
+                Server::Flux(Wait::Block),
+                Server::Raw(Wait::Block),
+                Server::Tokio,
+            ] {
+                group = group.contender(server.name(), move || echo(server, connections, messages));
+            }
+            groups.push(group.goal(Goal::Ratio {
+                contender: Server::Flux(Wait::Block).name(),
+                over: Server::Raw(Wait::Block).name(),
+                at_most: 1.03,
+            }));
+        }
+        groups.push(spinning(args));
+        groups
+    }
+
+    /// Both sides spin: CPU time is wall time then, so the cost is a round trip's whole latency.
+    fn spinning(args: &Args) -> Group<'static> {
+        let messages = args.size.pick(50_000, 500);
+        let mut group = Group::new("echo, 1 connections, idle = spin", "ns/trip", 15);
+        for server in [Server::Flux(Wait::Spin), Server::Raw(Wait::Spin)] {
+            group = group.contender(server.name(), move || echo(server, 1, messages));
+        }
+        group.goal(Goal::Ratio {
+            contender: Server::Flux(Wait::Spin).name(),
+            over: Server::Raw(Wait::Spin).name(),
+            at_most: 1.03,
+        })
+    }
+}
