@@ -5,7 +5,7 @@
 //!
 //! Knows nothing of what a fiber or `main` may look like: their `check`s do.
 
-use proc_macro2::{Group, TokenStream};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{ParseStream, Parser};
 use syn::{Attribute, ReturnType, Signature, Type, Visibility};
@@ -36,7 +36,7 @@ impl Function {
                 return Ok(Err(no_function(rest.parse()?)));
             };
             let rest: TokenStream = input.parse()?;
-            let Ok(block) = syn::parse2::<Group>(rest) else {
+            let Some(block) = block(rest) else {
                 return Ok(Err(no_body(&sig)));
             };
             Ok(Ok(Function {
@@ -92,6 +92,20 @@ impl ToTokens for Function {
     }
 }
 
+/// The braces, if `tokens` are nothing else.
+fn block(tokens: TokenStream) -> Option<Group> {
+    let mut tokens = tokens.into_iter();
+    let (Some(TokenTree::Group(group)), None) = (tokens.next(), tokens.next()) else {
+        return None;
+    };
+    match group.delimiter() {
+        Delimiter::Brace => Some(group),
+        // A `macro_rules!` macro wraps a `$body:block` in invisible delimiters.
+        Delimiter::None => block(group.stream()),
+        Delimiter::Parenthesis | Delimiter::Bracket => None,
+    }
+}
+
 /// `item` has neither attributes nor visibility in front.
 fn no_function(item: TokenStream) -> NotAFunction {
     NotAFunction {
@@ -144,6 +158,18 @@ mod tests {
                 Some("this function has no body"),
                 "{item}"
             );
+        }
+    }
+
+    #[test]
+    fn invisible_delimiters_around_the_body_do_not_hide_it() {
+        let body: TokenStream = "{ body }".parse().unwrap_or_default();
+        let body = TokenTree::from(Group::new(Delimiter::None, body));
+        let function = Function::parse(quote::quote!(fn f() #body));
+        let block = function.map(|function| function.block.to_string()).ok();
+        assert_eq!(block.as_deref(), Some("{ body }"));
+        for no_block in ["fn f() (1)", "fn f() [1]"] {
+            assert_eq!(parse(no_block).err(), Some("this function has no body"));
         }
     }
 

@@ -60,6 +60,10 @@ fn argument(index: usize, input: &PatType) -> Argument<'_> {
         // `let _ = ..` would be the same as nothing, and a lint where it is a guard.
         let parts = match &**pat {
             Pat::Wild(_) => TokenStream::new(),
+            // Clippy has no eye for destructors, and finds `let _guard = ..` without effect.
+            Pat::Ident(_) => {
+                quote_spanned!(at=> #(#conditions)* #(#lints)* let (#pat,) = (#name,);)
+            }
             pat => quote_spanned!(at=> #(#conditions)* #(#lints)* let #pat = #name;),
         };
         (name, quote_spanned!(at=> #whole #parts))

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 type Log = Rc<RefCell<Vec<String>>>;
 
-struct Guard(&'static str, Log);
+struct Guard(char, Log);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -38,28 +38,28 @@ fn main() -> std::io::Result<()> {
     let traces = [false, true].map(|spawned| {
         let log = Log::default();
         let guard = |name| Guard(name, log.clone());
-        let pair = Pair { left: guard("left"), _right: guard("right") };
-        let tuple = (guard("first"), guard("second"));
+        let pair = Pair { left: guard('l'), _right: guard('r') };
+        let tuple = (guard('1'), guard('2'));
         if spawned {
-            let made = fiber(guard("named"), guard("wild"), log.clone(), tuple, pair);
+            let made = fiber(guard('n'), guard('w'), log.clone(), tuple, pair);
             assert!(log.borrow().is_empty(), "nothing is dropped before it runs");
             flux::spawn(made).join().expect("the fiber does not panic");
         } else {
-            plain(guard("named"), guard("wild"), log.clone(), tuple, pair);
+            plain(guard('n'), guard('w'), log.clone(), tuple, pair);
         }
         log.take()
     });
     assert_eq!(traces[0], traces[1]);
     assert_eq!(traces[0].len(), 7);
-    assert_eq!(traces[0][0], "body left");
+    assert_eq!(traces[0][0], "body l");
 
     let log = Log::default();
     drop(fiber(
-        Guard("named", log.clone()),
-        Guard("wild", log.clone()),
+        Guard('n', log.clone()),
+        Guard('w', log.clone()),
         log.clone(),
-        (Guard("first", log.clone()), Guard("second", log.clone())),
-        Pair { left: Guard("left", log.clone()), _right: Guard("right", log.clone()) },
+        (Guard('1', log.clone()), Guard('2', log.clone())),
+        Pair { left: Guard('l', log.clone()), _right: Guard('r', log.clone()) },
     ));
     assert_eq!(log.borrow().len(), 6, "a fiber that is never spawned drops its arguments");
     Ok(())

@@ -5,7 +5,7 @@ macro_rules! handler {
         #[flux::fiber(stack = $stack)]
         $visibility fn $name($argument: $type) -> $result {
             let local = $argument;
-            $body(local)
+            ($body)(local)
         }
     };
 }

@@ -6,5 +6,5 @@ fn keep<T: Copy>(value: T) -> T {
 }
 
 fn main() {
-    let _handle = flux::spawn(keep([0u8; 4096]));
+    let _fiber = keep([0u8; 4096]);
 }
