@@ -25,7 +25,8 @@ impl Program {
             directory.join("Cargo.toml"),
             format!(
                 "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"{edition}\"\n\n\
-                 [dependencies]\nflux = {{ path = {flux:?} }}\n\n[workspace]\n"
+                 [dependencies]\nflux = {{ path = '{}' }}\n\n[workspace]\n",
+                flux.display()
             ),
         )?;
         // The same versions as the workspace has, so that nothing is looked up.
