@@ -83,14 +83,21 @@ pub enum Message<'a> {
         symbol: &'a [u8],
     },
     /// An event of another kind, or an answer to a subscription.
-    Other,
+    Other {
+        /// The symbol, if the event is about one.
+        symbol: Option<&'a [u8]>,
+    },
 }
 
 /// Reads one WebSocket message; `diff` holds something sensible only if a depth diff came.
 ///
 /// # Errors
 /// The message is no JSON object, or is a depth diff that lacks a field or has a wrong number.
-pub fn parse<'a>(text: &'a [u8], decimals: Decimals, diff: &mut Diff) -> Result<Message<'a>, BinanceError> {
+pub fn parse<'a>(
+    text: &'a [u8],
+    decimals: Decimals,
+    diff: &mut Diff,
+) -> Result<Message<'a>, BinanceError> {
     diff.bids.clear();
     diff.asks.clear();
     let mut fields = Fields::default();
@@ -103,11 +110,17 @@ pub fn parse<'a>(text: &'a [u8], decimals: Decimals, diff: &mut Diff) -> Result<
     })?;
     cursor.end()?;
     if fields.event != Some(b"depthUpdate") {
-        return Ok(Message::Other);
+        return Ok(Message::Other {
+            symbol: fields.symbol,
+        });
     }
     let first = fields.first.ok_or(BinanceError::Missing("U"))?;
     let last = fields.last.ok_or(BinanceError::Missing("u"))?;
-    diff.ids = Ids { first, last, previous: fields.previous };
+    diff.ids = Ids {
+        first,
+        last,
+        previous: fields.previous,
+    };
     if !(fields.bids && fields.asks) {
         return Err(BinanceError::Missing(if fields.bids { "a" } else { "b" }));
     }
@@ -193,7 +206,11 @@ pub fn parse_snapshot(text: &[u8], decimals: Decimals) -> Result<Snapshot, Binan
 }
 
 /// Reads `[["price","quantity"],..]`; further elements of a level are skipped.
-fn levels(cursor: &mut Cursor<'_>, decimals: Decimals, into: &mut Vec<Level>) -> Result<(), BinanceError> {
+fn levels(
+    cursor: &mut Cursor<'_>,
+    decimals: Decimals,
+    into: &mut Vec<Level>,
+) -> Result<(), BinanceError> {
     cursor.array(|level| {
         let (mut price, mut quantity) = (None, None);
         level.array(|element| {
@@ -218,7 +235,10 @@ fn levels(cursor: &mut Cursor<'_>, decimals: Decimals, into: &mut Vec<Level>) ->
 mod tests {
     use super::*;
 
-    const DECIMALS: Decimals = Decimals { price: 1, quantity: 2 };
+    const DECIMALS: Decimals = Decimals {
+        price: 1,
+        quantity: 2,
+    };
     const FUTURES: &str = r#"{"stream":"btcusdt@depth@0ms","data":{"e":"depthUpdate","E":17,"T":16,"s":"BTCUSDT","U":10,"u":20,"pu":9,"b":[["100.5","1.25"],["100.4","0.00"]],"a":[]}}"#;
 
     fn level(price: i64, quantity: i64) -> Level {
@@ -230,16 +250,36 @@ mod tests {
         let mut diff = Diff::default();
         let message = parse(FUTURES.as_bytes(), DECIMALS, &mut diff);
         assert_eq!(message, Ok(Message::Depth { symbol: b"BTCUSDT" }));
-        assert_eq!(diff.ids, Ids { first: 10, last: 20, previous: Some(9) });
-        assert_eq!((&diff.bids[..], &diff.asks[..]), (&[level(1005, 125), level(1004, 0)][..], &[][..]));
+        assert_eq!(
+            diff.ids,
+            Ids {
+                first: 10,
+                last: 20,
+                previous: Some(9)
+            }
+        );
+        assert_eq!(
+            (&diff.bids[..], &diff.asks[..]),
+            (&[level(1005, 125), level(1004, 0)][..], &[][..])
+        );
     }
 
     #[test]
     fn a_raw_spot_diff_is_read_whatever_the_order_of_its_keys() {
         let text = r#" { "a":[["7",8,"x"]], "b":[], "u":5, "U":4, "s":"ETHBTC", "new":{"k":[1]}, "e":"depthUpdate" } "#;
         let mut diff = Diff::default();
-        assert_eq!(parse(text.as_bytes(), DECIMALS, &mut diff), Ok(Message::Depth { symbol: b"ETHBTC" }));
-        assert_eq!(diff.ids, Ids { first: 4, last: 5, previous: None });
+        assert_eq!(
+            parse(text.as_bytes(), DECIMALS, &mut diff),
+            Ok(Message::Depth { symbol: b"ETHBTC" })
+        );
+        assert_eq!(
+            diff.ids,
+            Ids {
+                first: 4,
+                last: 5,
+                previous: None
+            }
+        );
         assert_eq!(diff.asks, [level(70, 800)]);
     }
 
@@ -248,20 +288,35 @@ mod tests {
         let mut diff = Diff::default();
         for end in 0..FUTURES.len() {
             let result = parse(&FUTURES.as_bytes()[..end], DECIMALS, &mut diff);
-            assert_eq!(result, Err(BinanceError::Json(ScanError::Truncated)), "{}", &FUTURES[..end]);
+            assert_eq!(
+                result,
+                Err(BinanceError::Json(ScanError::Truncated)),
+                "{}",
+                &FUTURES[..end]
+            );
         }
     }
 
     #[test]
     fn other_events_and_answers_are_told_apart() {
         let mut diff = Diff::default();
-        for text in [
-            r#"{"stream":"btcusdt@bookTicker","data":{"u":5,"s":"BTCUSDT","b":"61837.63","B":"3","a":"61837.64","A":"1"}}"#,
-            r#"{"stream":"btcusdt@trade","data":{"e":"trade","E":1,"s":"BTCUSDT","t":3,"p":"6.63","q":"0.0","b":88,"a":50,"T":1,"m":true}}"#,
-            r#"{"result":null,"id":1}"#,
-            "{}",
+        for (text, symbol) in [
+            (
+                r#"{"stream":"btcusdt@bookTicker","data":{"u":5,"s":"BTCUSDT","b":"61837.63","B":"3","a":"61837.64","A":"1"}}"#,
+                Some(&b"BTCUSDT"[..]),
+            ),
+            (
+                r#"{"stream":"btcusdt@trade","data":{"e":"trade","E":1,"s":"BTCUSDT","t":3,"p":"6.63","q":"0.0","b":88,"a":50,"T":1,"m":true}}"#,
+                Some(b"BTCUSDT"),
+            ),
+            (r#"{"result":null,"id":1}"#, None),
+            ("{}", None),
         ] {
-            assert_eq!(parse(text.as_bytes(), DECIMALS, &mut diff), Ok(Message::Other), "{text}");
+            assert_eq!(
+                parse(text.as_bytes(), DECIMALS, &mut diff),
+                Ok(Message::Other { symbol }),
+                "{text}"
+            );
         }
     }
 
@@ -273,12 +328,28 @@ mod tests {
             ("\"u\":20,", "", BinanceError::Missing("u")),
             ("\"s\":\"BTCUSDT\",", "", BinanceError::Missing("s")),
             (",\"a\":[]", "", BinanceError::Missing("a")),
-            ("[\"100.4\",\"0.00\"]", "[\"100.4\"]", BinanceError::Missing("quantity of a level")),
-            ("100.5", "100.55", BinanceError::Number(DecimalError::TooPrecise { decimals: 1 })),
-            ("100.5", "-100.5", BinanceError::Number(DecimalError::NotANumber)),
+            (
+                "[\"100.4\",\"0.00\"]",
+                "[\"100.4\"]",
+                BinanceError::Missing("quantity of a level"),
+            ),
+            (
+                "100.5",
+                "100.55",
+                BinanceError::Number(DecimalError::TooPrecise { decimals: 1 }),
+            ),
+            (
+                "100.5",
+                "-100.5",
+                BinanceError::Number(DecimalError::NotANumber),
+            ),
         ] {
             let text = FUTURES.replace(from, to);
-            assert_eq!(parse(text.as_bytes(), DECIMALS, &mut diff), Err(error), "{text}");
+            assert_eq!(
+                parse(text.as_bytes(), DECIMALS, &mut diff),
+                Err(error),
+                "{text}"
+            );
         }
     }
 
@@ -290,10 +361,19 @@ mod tests {
         assert_eq!(snapshot.bids, [level(10, 200)]);
         assert_eq!(snapshot.asks, [level(11, 300), level(12, 400)]);
         for (wrong, error) in [
-            (r#"{"code":-1121,"msg":"Invalid symbol."}"#, BinanceError::Missing("lastUpdateId")),
-            (r#"{"lastUpdateId":1,"bids":[]}"#, BinanceError::Missing("asks")),
+            (
+                r#"{"code":-1121,"msg":"Invalid symbol."}"#,
+                BinanceError::Missing("lastUpdateId"),
+            ),
+            (
+                r#"{"lastUpdateId":1,"bids":[]}"#,
+                BinanceError::Missing("asks"),
+            ),
         ] {
-            assert_eq!(parse_snapshot(wrong.as_bytes(), DECIMALS).err(), Some(error));
+            assert_eq!(
+                parse_snapshot(wrong.as_bytes(), DECIMALS).err(),
+                Some(error)
+            );
         }
         assert!(parse_snapshot(b"<html>busy</html>", DECIMALS).is_err());
         assert!(parse_snapshot(&text.as_bytes()[..60], DECIMALS).is_err());

@@ -144,8 +144,15 @@ impl BinanceBook {
         self.path = Crc::default();
         self.snapshots += 1;
         // The arrays are moved out while the book is changed, and back for their memory.
-        let (kept, levels) = (std::mem::take(&mut self.kept), std::mem::take(&mut self.kept_levels));
-        let mut outcome = if self.book.is_crossed() { self.void(Cause::Crossed) } else { Outcome::Applied };
+        let (kept, levels) = (
+            std::mem::take(&mut self.kept),
+            std::mem::take(&mut self.kept_levels),
+        );
+        let mut outcome = if self.book.is_crossed() {
+            self.void(Cause::Crossed)
+        } else {
+            Outcome::Applied
+        };
         let mut rest = &levels[..];
         for (index, diff) in kept.iter().enumerate() {
             let (bids, after) = rest.split_at(diff.bids);
@@ -178,7 +185,8 @@ impl BinanceBook {
         let (bids, asks) = self.book.depth();
         let bid = self.book.best_bid().map_or(0, |level| level.price);
         let ask = self.book.best_ask().map_or(0, |level| level.price);
-        self.path.line(format_args!("{},{bid},{ask},{bids},{asks}", ids.last));
+        self.path
+            .line(format_args!("{},{bid},{ask},{bids},{asks}", ids.last));
         Outcome::Applied
     }
 
@@ -186,7 +194,11 @@ impl BinanceBook {
         if self.kept_levels.len() + diff.bids.len() + diff.asks.len() > LEVELS_KEPT_MAX {
             return self.void(Cause::BufferFull);
         }
-        self.kept.push(Kept { ids: diff.ids, bids: diff.bids.len(), asks: diff.asks.len() });
+        self.kept.push(Kept {
+            ids: diff.ids,
+            bids: diff.bids.len(),
+            asks: diff.asks.len(),
+        });
         self.kept_levels.extend_from_slice(&diff.bids);
         self.kept_levels.extend_from_slice(&diff.asks);
         Outcome::NotApplied
@@ -210,30 +222,64 @@ mod tests {
     use super::*;
 
     fn levels(pairs: &[(i64, i64)]) -> Vec<Level> {
-        pairs.iter().map(|&(price, quantity)| Level { price, quantity }).collect()
+        pairs
+            .iter()
+            .map(|&(price, quantity)| Level { price, quantity })
+            .collect()
     }
 
     fn diff(first: u64, last: u64, bids: &[(i64, i64)], asks: &[(i64, i64)]) -> Diff {
-        Diff { ids: Ids { first, last, previous: None }, bids: levels(bids), asks: levels(asks) }
+        Diff {
+            ids: Ids {
+                first,
+                last,
+                previous: None,
+            },
+            bids: levels(bids),
+            asks: levels(asks),
+        }
     }
 
     fn snapshot(id: u64, bids: &[(i64, i64)], asks: &[(i64, i64)]) -> Snapshot {
-        Snapshot { last_update_id: id, bids: levels(bids), asks: levels(asks) }
+        Snapshot {
+            last_update_id: id,
+            bids: levels(bids),
+            asks: levels(asks),
+        }
     }
 
     #[test]
     fn kept_diffs_are_applied_on_top_of_the_snapshot_in_their_order() {
         let mut book = BinanceBook::new("X");
-        assert_eq!(book.on_diff(&diff(1, 5, &[(9, 9)], &[])), Outcome::NotApplied);
-        assert_eq!(book.on_diff(&diff(6, 7, &[(10, 1)], &[(12, 0), (13, 4)])), Outcome::NotApplied);
-        assert_eq!(book.on_diff(&diff(8, 8, &[(10, 2)], &[])), Outcome::NotApplied);
+        assert_eq!(
+            book.on_diff(&diff(1, 5, &[(9, 9)], &[])),
+            Outcome::NotApplied
+        );
+        assert_eq!(
+            book.on_diff(&diff(6, 7, &[(10, 1)], &[(12, 0), (13, 4)])),
+            Outcome::NotApplied
+        );
+        assert_eq!(
+            book.on_diff(&diff(8, 8, &[(10, 2)], &[])),
+            Outcome::NotApplied
+        );
         assert!(book.wants_snapshot() && book.book_id().is_none());
         let (answer, outcome) = book.on_snapshot(&snapshot(5, &[(8, 8)], &[(12, 3)]));
-        assert_eq!((answer, outcome), (Answer::Load { stale: 1 }, Outcome::Applied));
-        assert!(book.book().best_to_worst(Edge::Bid).eq(levels(&[(10, 2), (8, 8)])));
+        assert_eq!(
+            (answer, outcome),
+            (Answer::Load { stale: 1 }, Outcome::Applied)
+        );
+        assert!(
+            book.book()
+                .best_to_worst(Edge::Bid)
+                .eq(levels(&[(10, 2), (8, 8)]))
+        );
         assert!(book.book().best_to_worst(Edge::Ask).eq(levels(&[(13, 4)])));
         assert_eq!(book.book_id(), Some(8));
-        assert_eq!(book.path_crc32(), crc32fast::hash(b"7,10,13,2,1\n8,10,13,2,1\n"));
+        assert_eq!(
+            book.path_crc32(),
+            crc32fast::hash(b"7,10,13,2,1\n8,10,13,2,1\n")
+        );
         assert!(book.is_unbroken());
     }
 
@@ -242,11 +288,18 @@ mod tests {
         let mut book = BinanceBook::new("X");
         book.on_diff(&diff(1, 5, &[], &[]));
         book.on_snapshot(&snapshot(4, &[(8, 8)], &[(12, 3)]));
-        assert_eq!(book.on_diff(&diff(6, 6, &[(12, 1)], &[])), Outcome::Void(Cause::Crossed));
+        assert_eq!(
+            book.on_diff(&diff(6, 6, &[(12, 1)], &[])),
+            Outcome::Void(Cause::Crossed)
+        );
         assert_eq!((book.book_id(), book.book().depth()), (None, (0, 0)));
         assert_eq!(book.on_diff(&diff(7, 7, &[], &[])), Outcome::NotApplied);
         let (_, outcome) = book.on_snapshot(&snapshot(7, &[(9, 1)], &[(9, 1)]));
-        assert_eq!(outcome, Outcome::Void(Cause::Crossed), "a crossed snapshot is no better");
+        assert_eq!(
+            outcome,
+            Outcome::Void(Cause::Crossed),
+            "a crossed snapshot is no better"
+        );
         assert!(!book.is_unbroken());
     }
 
@@ -255,11 +308,18 @@ mod tests {
         let mut book = BinanceBook::new("X");
         book.on_diff(&diff(1, 5, &[], &[]));
         book.on_snapshot(&snapshot(4, &[(8, 8)], &[(12, 3)]));
-        assert_eq!(book.on_diff(&diff(9, 9, &[(7, 7)], &[])), Outcome::Void(Cause::Gap));
+        assert_eq!(
+            book.on_diff(&diff(9, 9, &[(7, 7)], &[])),
+            Outcome::Void(Cause::Gap)
+        );
         assert!(book.wants_snapshot());
         let (answer, _) = book.on_snapshot(&snapshot(8, &[(8, 8)], &[]));
         assert_eq!(answer, Answer::Load { stale: 0 });
-        assert!(book.book().best_to_worst(Edge::Bid).eq(levels(&[(8, 8), (7, 7)])));
+        assert!(
+            book.book()
+                .best_to_worst(Edge::Bid)
+                .eq(levels(&[(8, 8), (7, 7)]))
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! Knows nothing of messages, ids, or venues.
 
 use std::fmt::{self, Write as _};
+use std::ops::Neg;
 
 use crc32fast::Hasher;
 
@@ -45,7 +46,7 @@ impl Edge {
     }
 
     /// Sort key of a price: the better the price, the greater the key.
-    fn key(self, price: i64) -> i64 {
+    fn key<N: Neg<Output = N>>(self, price: N) -> N {
         match self {
             Self::Bid => price,
             Self::Ask => -price,
@@ -64,17 +65,19 @@ pub struct Level {
 
 /// One sorted side of a book.
 #[derive(Debug, Clone)]
-struct Side<V> {
+struct Side<K, V> {
     /// Ascending by key, so that the best is the last.
-    levels: Vec<(i64, V)>,
+    levels: Vec<(K, V)>,
 }
 
-impl<V> Side<V> {
+impl<K: Ord + Copy, V> Side<K, V> {
     fn with_room(levels: usize) -> Self {
-        Self { levels: Vec::with_capacity(levels) }
+        Self {
+            levels: Vec::with_capacity(levels),
+        }
     }
 
-    fn find(&self, key: i64) -> Result<usize, usize> {
+    fn find(&self, key: K) -> Result<usize, usize> {
         let near = self.levels.len().saturating_sub(NEAR_TOUCH);
         let (skipped, searched) = match self.levels.get(near) {
             Some(&(first, _)) if key >= first => (near, &self.levels[near..]),
@@ -86,7 +89,7 @@ impl<V> Side<V> {
         }
     }
 
-    fn set(&mut self, key: i64, value: V) {
+    fn set(&mut self, key: K, value: V) {
         match self.find(key) {
             Ok(index) => self.levels[index].1 = value,
             Err(index) => self.levels.insert(index, (key, value)),
@@ -95,17 +98,17 @@ impl<V> Side<V> {
 
     /// Removing a price that the book does not have is normal: it may have left the depth that a
     /// snapshot covers.
-    fn remove(&mut self, key: i64) {
+    fn remove(&mut self, key: K) {
         if let Ok(index) = self.find(key) {
             self.levels.remove(index);
         }
     }
 
-    fn best(&self) -> Option<&(i64, V)> {
+    fn best(&self) -> Option<&(K, V)> {
         self.levels.last()
     }
 
-    fn best_to_worst(&self) -> impl Iterator<Item = &(i64, V)> {
+    fn best_to_worst(&self) -> impl Iterator<Item = &(K, V)> {
         self.levels.iter().rev()
     }
 
@@ -119,8 +122,8 @@ impl<V> Side<V> {
 /// A book with whole-number prices and quantities.
 #[derive(Debug, Clone)]
 pub struct Book {
-    bids: Side<i64>,
-    asks: Side<i64>,
+    bids: Side<i64, i64>,
+    asks: Side<i64, i64>,
 }
 
 impl Default for Book {
@@ -133,7 +136,10 @@ impl Book {
     /// An empty book with room for that many levels a side; it takes more when it must.
     #[must_use]
     pub fn with_room(levels: usize) -> Self {
-        Self { bids: Side::with_room(levels), asks: Side::with_room(levels) }
+        Self {
+            bids: Side::with_room(levels),
+            asks: Side::with_room(levels),
+        }
     }
 
     /// Sets the quantity at a price; 0 removes the level.
@@ -158,13 +164,19 @@ impl Book {
     /// The highest bid.
     #[must_use]
     pub fn best_bid(&self) -> Option<Level> {
-        self.bids.best().map(|&(key, quantity)| Level { price: key, quantity })
+        self.bids.best().map(|&(key, quantity)| Level {
+            price: key,
+            quantity,
+        })
     }
 
     /// The lowest ask.
     #[must_use]
     pub fn best_ask(&self) -> Option<Level> {
-        self.asks.best().map(|&(key, quantity)| Level { price: -key, quantity })
+        self.asks.best().map(|&(key, quantity)| Level {
+            price: -key,
+            quantity,
+        })
     }
 
     /// Whether somebody bids at least what somebody else asks: such a book has missed something.
@@ -188,7 +200,10 @@ impl Book {
             Edge::Bid => (&self.bids, 1),
             Edge::Ask => (&self.asks, -1),
         };
-        side.best_to_worst().map(move |&(key, quantity)| Level { price: sign * key, quantity })
+        side.best_to_worst().map(move |&(key, quantity)| Level {
+            price: sign * key,
+            quantity,
+        })
     }
 
     /// CRC-32 over `b,PRICE,QUANTITY` lines and then `a,PRICE,QUANTITY` lines, best to worst.
@@ -197,7 +212,12 @@ impl Book {
         let mut sum = Crc::default();
         for edge in [Edge::Bid, Edge::Ask] {
             for level in self.best_to_worst(edge) {
-                sum.line(format_args!("{},{},{}", edge.letter(), level.price, level.quantity));
+                sum.line(format_args!(
+                    "{},{},{}",
+                    edge.letter(),
+                    level.price,
+                    level.quantity
+                ));
             }
         }
         sum.value()
@@ -211,8 +231,8 @@ pub struct Crc(Hasher);
 impl Crc {
     /// Adds a line and its line feed.
     pub fn line(&mut self, line: fmt::Arguments<'_>) {
-        // `write_str` below never fails, and nothing that is summed here has a failing `Display`.
-        self.write_fmt(line).expect("a checksum takes any text");
+        // `write_str` below cannot fail, and nothing that is summed here has a failing `Display`.
+        let _ = self.write_fmt(line);
         self.0.update(b"\n");
     }
 
@@ -235,11 +255,28 @@ impl fmt::Write for Crc {
     }
 }
 
-/// Decimals at which a [`TextBook`] sorts: finer than any tick seen, and prices up to 9.2 * 10^8 fit.
-const SORT_DECIMALS: u32 = 10;
+/// Decimals at which a [`TextBook`] sorts.
+const SORT_DECIMALS: u32 = 18;
 
 /// The most characters that a [`TextBook`] keeps of a price or a quantity.
 const TEXT_MAX: usize = 23;
+
+/// The price as a number that sorts. Whole part and fraction are read apart: people do bid 10^10 for
+/// a thing that is quoted at ten decimals, and the product fits no 64 bits.
+fn sort_key(price: &[u8]) -> Result<i128, DecimalError> {
+    let point = price
+        .iter()
+        .position(|&byte| byte == b'.')
+        .unwrap_or(price.len());
+    let (whole, fraction) = price.split_at(point);
+    let whole = decimal::parse(whole, 0)?;
+    let fraction = if fraction.is_empty() {
+        0
+    } else {
+        decimal::parse(fraction, SORT_DECIMALS)?
+    };
+    Ok(i128::from(whole) * 10i128.pow(SORT_DECIMALS) + i128::from(fraction))
+}
 
 /// A number as the venue wrote it, kept in place.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -251,7 +288,10 @@ pub struct Text {
 impl Text {
     fn new(text: &[u8]) -> Result<Self, DecimalError> {
         let mut bytes = [0; TEXT_MAX];
-        bytes.get_mut(..text.len()).ok_or(DecimalError::TooLong)?.copy_from_slice(text);
+        bytes
+            .get_mut(..text.len())
+            .ok_or(DecimalError::TooLong)?
+            .copy_from_slice(text);
         let length = u8::try_from(text.len()).map_err(|_| DecimalError::TooLong)?;
         Ok(Self { length, bytes })
     }
@@ -288,13 +328,16 @@ pub struct TextLevel {
 /// A book that keeps prices and quantities as the venue wrote them.
 #[derive(Debug, Clone)]
 pub struct TextBook {
-    bids: Side<TextLevel>,
-    asks: Side<TextLevel>,
+    bids: Side<i128, TextLevel>,
+    asks: Side<i128, TextLevel>,
 }
 
 impl Default for TextBook {
     fn default() -> Self {
-        Self { bids: Side::with_room(TEXT_LEVELS_RESERVED), asks: Side::with_room(TEXT_LEVELS_RESERVED) }
+        Self {
+            bids: Side::with_room(TEXT_LEVELS_RESERVED),
+            asks: Side::with_room(TEXT_LEVELS_RESERVED),
+        }
     }
 }
 
@@ -304,9 +347,14 @@ impl TextBook {
     /// # Errors
     /// One of the two is no decimal number that a book can hold; the book is as it was.
     pub fn apply(&mut self, edge: Edge, price: &[u8], quantity: &[u8]) -> Result<(), DecimalError> {
-        let key = edge.key(decimal::parse(price, SORT_DECIMALS)?);
-        let level = TextLevel { price: Text::new(price)?, quantity: Text::new(quantity)? };
-        if !quantity.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+        let key = edge.key(sort_key(price)?);
+        let level = TextLevel {
+            price: Text::new(price)?,
+            quantity: Text::new(quantity)?,
+        };
+        if !quantity
+            .iter()
+            .all(|byte| byte.is_ascii_digit() || *byte == b'.')
             || !quantity.iter().any(u8::is_ascii_digit)
         {
             return Err(DecimalError::NotANumber);
@@ -376,7 +424,12 @@ impl TextBook {
         let mut sum = Crc::default();
         for edge in [Edge::Bid, Edge::Ask] {
             for level in self.best_to_worst(edge) {
-                sum.line(format_args!("{},{},{}", edge.letter(), level.price, level.quantity));
+                sum.line(format_args!(
+                    "{},{},{}",
+                    edge.letter(),
+                    level.price,
+                    level.quantity
+                ));
             }
         }
         sum.value()
@@ -402,7 +455,11 @@ mod tests {
         book.apply(Edge::Ask, level(101, 0));
         book.apply(Edge::Ask, level(500, 0)); // was never there
         book.apply(Edge::Bid, level(7, 70));
-        let prices = |edge| book.best_to_worst(edge).map(|l| l.price).collect::<Vec<_>>();
+        let prices = |edge| {
+            book.best_to_worst(edge)
+                .map(|l| l.price)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(prices(Edge::Bid), [7, 5, 3, 1]);
         assert_eq!(prices(Edge::Ask), [103, 105, 107, 109]);
         assert_eq!(book.best_bid(), Some(level(7, 70)));
@@ -420,10 +477,17 @@ mod tests {
             book.apply(Edge::Bid, level(price, price + 1));
         }
         for price in 0..1000 {
-            book.apply(Edge::Bid, level(price, if price % 2 == 0 { 0 } else { price }));
+            book.apply(
+                Edge::Bid,
+                level(price, if price % 2 == 0 { 0 } else { price }),
+            );
         }
         assert_eq!(book.depth().0, 500);
-        assert!(book.best_to_worst(Edge::Bid).map(|l| l.price).eq((0..500).rev().map(|n| n * 2 + 1)));
+        assert!(
+            book.best_to_worst(Edge::Bid)
+                .map(|l| l.price)
+                .eq((0..500).rev().map(|n| n * 2 + 1))
+        );
     }
 
     #[test]
@@ -439,16 +503,40 @@ mod tests {
     #[test]
     fn a_text_book_keeps_what_was_written() {
         let mut book = TextBook::default();
-        book.apply(Edge::Bid, b"0.05005", b"0.00000500").expect("a number");
+        book.apply(Edge::Bid, b"0.05005", b"0.00000500")
+            .expect("a number");
         book.apply(Edge::Bid, b"0.05010", b"1.0").expect("a number");
         book.apply(Edge::Ask, b"0.0502", b"7").expect("a number");
-        assert_eq!(book.text_crc32(), crc32fast::hash(b"b,0.05010,1.0\nb,0.05005,0.00000500\na,0.0502,7\n"));
-        book.apply(Edge::Bid, b"0.0501", b"0.000").expect("a number");
-        assert_eq!(book.depth(), (1, 1), "another spelling of the same price is the same level");
-        for (price, quantity) in [(&b"x"[..], &b"1"[..]), (b"1", b"x"), (b"1", b""), (b"1", b"-1")] {
-            assert_eq!(book.apply(Edge::Ask, price, quantity), Err(DecimalError::NotANumber));
+        assert_eq!(
+            book.text_crc32(),
+            crc32fast::hash(b"b,0.05010,1.0\nb,0.05005,0.00000500\na,0.0502,7\n")
+        );
+        book.apply(Edge::Bid, b"0.0501", b"0.000")
+            .expect("a number");
+        assert_eq!(
+            book.depth(),
+            (1, 1),
+            "another spelling of the same price is the same level"
+        );
+        book.apply(Edge::Ask, b"99999999999.9999999999", b"1")
+            .expect("a silly price");
+        book.apply(Edge::Ask, b"99999999999.9999999999", b"0")
+            .expect("a silly price");
+        for (price, quantity) in [
+            (&b"x"[..], &b"1"[..]),
+            (b"1", b"x"),
+            (b"1", b""),
+            (b"1", b"-1"),
+        ] {
+            assert_eq!(
+                book.apply(Edge::Ask, price, quantity),
+                Err(DecimalError::NotANumber)
+            );
         }
-        assert_eq!(book.apply(Edge::Ask, b"1", &[b'1'; 24]), Err(DecimalError::TooLong));
+        assert_eq!(
+            book.apply(Edge::Ask, b"1", &[b'1'; 24]),
+            Err(DecimalError::TooLong)
+        );
         assert_eq!(book.depth(), (1, 1));
     }
 
@@ -456,10 +544,15 @@ mod tests {
     fn truncation_drops_the_worst() {
         let mut book = TextBook::default();
         for price in 1..=9 {
-            book.apply(Edge::Ask, format!("{price}").as_bytes(), b"1").expect("a number");
+            book.apply(Edge::Ask, format!("{price}").as_bytes(), b"1")
+                .expect("a number");
         }
         book.truncate(3);
-        assert!(book.best_to_worst(Edge::Ask).map(|l| l.price.to_string()).eq(["1", "2", "3"]));
+        assert!(
+            book.best_to_worst(Edge::Ask)
+                .map(|l| l.price.to_string())
+                .eq(["1", "2", "3"])
+        );
         book.truncate(5);
         assert_eq!(book.depth(), (0, 3));
     }

@@ -114,16 +114,21 @@ impl CoinbaseBooks {
         cursor.end()?;
         match found.kind {
             Some(b"snapshot") => self.snapshot(found).map(Some),
-            Some(b"l2update") => self.update(found),
+            Some(b"l2update") => self.change(found),
             _ => Ok(None),
         }
     }
 
     fn snapshot(&mut self, found: Found<'_>) -> Result<usize, CoinbaseError> {
-        let index = self.products.index(found.product.ok_or(CoinbaseError::Missing("product_id"))?);
+        let index = self
+            .products
+            .index(found.product.ok_or(CoinbaseError::Missing("product_id"))?);
         let entry = self.products.at(index);
         entry.book.clear();
-        for (edge, levels, field) in [(Edge::Bid, found.bids, "bids"), (Edge::Ask, found.asks, "asks")] {
+        for (edge, levels, field) in [
+            (Edge::Bid, found.bids, "bids"),
+            (Edge::Ask, found.asks, "asks"),
+        ] {
             let mut levels = levels.ok_or(CoinbaseError::Missing(field))?;
             apply_levels::<CoinbaseError>(&mut levels, edge, &mut entry.book)?;
         }
@@ -131,8 +136,10 @@ impl CoinbaseBooks {
         self.uncrossed(index)
     }
 
-    fn update(&mut self, found: Found<'_>) -> Result<Option<usize>, CoinbaseError> {
-        let index = self.products.index(found.product.ok_or(CoinbaseError::Missing("product_id"))?);
+    fn change(&mut self, found: Found<'_>) -> Result<Option<usize>, CoinbaseError> {
+        let index = self
+            .products
+            .index(found.product.ok_or(CoinbaseError::Missing("product_id"))?);
         let entry = self.products.at(index);
         if !entry.live {
             self.products.count_early();
@@ -140,8 +147,8 @@ impl CoinbaseBooks {
         }
         let mut changes = found.changes.ok_or(CoinbaseError::Missing("changes"))?;
         changes.array(|change| {
-            let [side, price, size] = strings(change)?;
-            let edge = match side {
+            let [kind, price, size] = strings(change)?;
+            let edge = match kind {
                 b"buy" => Edge::Bid,
                 b"sell" => Edge::Ask,
                 _ => return Err(CoinbaseError::NoSide),
@@ -154,7 +161,11 @@ impl CoinbaseBooks {
 
     fn uncrossed(&self, index: usize) -> Result<usize, CoinbaseError> {
         let entry = &self.products.books()[index];
-        if entry.book.is_crossed() { Err(CoinbaseError::Crossed(entry.name.clone())) } else { Ok(index) }
+        if entry.book.is_crossed() {
+            Err(CoinbaseError::Crossed(entry.name.clone()))
+        } else {
+            Ok(index)
+        }
     }
 }
 
@@ -171,15 +182,18 @@ fn strings<'a, const N: usize>(cursor: &mut Cursor<'a>) -> Result<[&'a [u8]; N],
         count += 1;
         Ok::<_, CoinbaseError>(())
     })?;
-    if count == N { Ok(found) } else { Err(CoinbaseError::Number(DecimalError::NotANumber)) }
+    if count == N {
+        Ok(found)
+    } else {
+        Err(CoinbaseError::Number(DecimalError::NotANumber))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SNAPSHOT: &str =
-        r#"{"type":"snapshot","product_id":"A-B","asks":[["1.10","5"],["1.20","6"]],"bids":[["1.00","7.0"]]}"#;
+    const SNAPSHOT: &str = r#"{"type":"snapshot","product_id":"A-B","asks":[["1.10","5"],["1.20","6"]],"bids":[["1.00","7.0"]]}"#;
 
     #[test]
     fn a_snapshot_and_its_updates_make_a_book() {
@@ -189,7 +203,10 @@ mod tests {
         assert_eq!(books.in_band().early(), 1);
         assert_eq!(books.apply(SNAPSHOT.as_bytes()), Ok(Some(0)));
         assert_eq!(books.apply(update.as_bytes()), Ok(Some(0)));
-        assert_eq!(books.in_band().books()[0].book.text_crc32(), crc32fast::hash(b"b,1.05,2\nb,1.00,7.0\na,1.20,6\n"));
+        assert_eq!(
+            books.in_band().books()[0].book.text_crc32(),
+            crc32fast::hash(b"b,1.05,2\nb,1.00,7.0\na,1.20,6\n")
+        );
         assert_eq!(books.apply(br#"{"type":"ticker","price":"5"}"#), Ok(None));
     }
 
@@ -197,9 +214,18 @@ mod tests {
     fn broken_and_crossing_messages_empty_the_books() {
         let mut books = CoinbaseBooks::default();
         for (wrong, error) in [
-            (r#"{"type":"l2update","product_id":"A-B"}"#, CoinbaseError::Missing("changes")),
-            (r#"{"type":"l2update","changes":[]}"#, CoinbaseError::Missing("product_id")),
-            (r#"{"type":"l2update","product_id":"A-B","changes":[["up","1","1"]]}"#, CoinbaseError::NoSide),
+            (
+                r#"{"type":"l2update","product_id":"A-B"}"#,
+                CoinbaseError::Missing("changes"),
+            ),
+            (
+                r#"{"type":"l2update","changes":[]}"#,
+                CoinbaseError::Missing("product_id"),
+            ),
+            (
+                r#"{"type":"l2update","product_id":"A-B","changes":[["up","1","1"]]}"#,
+                CoinbaseError::NoSide,
+            ),
             (
                 r#"{"type":"l2update","product_id":"A-B","changes":[["buy","1"]]}"#,
                 CoinbaseError::Number(DecimalError::NotANumber),

@@ -21,7 +21,10 @@ pub struct Decimals {
 
 impl Decimals {
     /// Enough for every price and quantity of Binance spot, which always sends eight.
-    pub const EIGHT: Self = Self { price: 8, quantity: 8 };
+    pub const EIGHT: Self = Self {
+        price: 8,
+        quantity: 8,
+    };
 }
 
 /// Why a text is not a decimal number that can be held exactly.
@@ -48,7 +51,10 @@ impl fmt::Display for DecimalError {
         match self {
             Self::NotANumber => f.write_str("a price or quantity is not a decimal number"),
             Self::TooPrecise { decimals } => {
-                write!(f, "a price or quantity has more than {decimals} decimals; raise them with `--decimals`")
+                write!(
+                    f,
+                    "a price or quantity has more than {decimals} decimals; raise them with `--decimals`"
+                )
             }
             Self::TooLarge { decimals } => {
                 write!(
@@ -56,7 +62,9 @@ impl fmt::Display for DecimalError {
                     "a price or quantity does not fit 63 bits at {decimals} decimals; lower them with `--decimals`"
                 )
             }
-            Self::TooLong => f.write_str("a price or quantity has more characters than any venue sends"),
+            Self::TooLong => {
+                f.write_str("a price or quantity has more characters than any venue sends")
+            }
         }
     }
 }
@@ -124,7 +132,11 @@ impl fmt::Display for Fixed {
             return write!(f, "{sign}{magnitude}");
         }
         let (whole, part) = (magnitude / scale, magnitude % scale);
-        write!(f, "{sign}{whole}.{part:0width$}", width = self.decimals.min(DECIMALS_MAX) as usize)
+        write!(
+            f,
+            "{sign}{whole}.{part:0width$}",
+            width = self.decimals.min(DECIMALS_MAX) as usize
+        )
     }
 }
 
@@ -145,11 +157,36 @@ mod tests {
             ("5.", 1, 50),
             ("1.500", 1, 15),
         ] {
-            assert_eq!(parse(text.as_bytes(), decimals), Ok(ticks), "{text} at {decimals}");
+            assert_eq!(
+                parse(text.as_bytes(), decimals),
+                Ok(ticks),
+                "{text} at {decimals}"
+            );
         }
-        assert_eq!(Fixed { value: 6_180_950, decimals: 2 }.to_string(), "61809.50");
-        assert_eq!(Fixed { value: 5, decimals: 3 }.to_string(), "0.005");
-        assert_eq!(Fixed { value: -5, decimals: 0 }.to_string(), "-5");
+        assert_eq!(
+            Fixed {
+                value: 6_180_950,
+                decimals: 2
+            }
+            .to_string(),
+            "61809.50"
+        );
+        assert_eq!(
+            Fixed {
+                value: 5,
+                decimals: 3
+            }
+            .to_string(),
+            "0.005"
+        );
+        assert_eq!(
+            Fixed {
+                value: -5,
+                decimals: 0
+            }
+            .to_string(),
+            "-5"
+        );
     }
 
     #[test]
@@ -166,7 +203,11 @@ mod tests {
             ("92233720368547758.08", 2, TooLarge { decimals: 2 }),
             ("10", 18, TooLarge { decimals: 18 }),
         ] {
-            assert_eq!(parse(text.as_bytes(), decimals), Err(error), "{text} at {decimals}");
+            assert_eq!(
+                parse(text.as_bytes(), decimals),
+                Err(error),
+                "{text} at {decimals}"
+            );
         }
         assert_eq!(parse(b"92233720368547758.07", 2), Ok(i64::MAX));
     }

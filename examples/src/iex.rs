@@ -96,11 +96,22 @@ impl IexBooks {
         self.books.len()
     }
 
+    /// Bid levels and ask levels of all stocks together.
+    #[must_use]
+    pub fn depth(&self) -> (usize, usize) {
+        self.books
+            .values()
+            .map(Book::depth)
+            .fold((0, 0), |sum, depth| (sum.0 + depth.0, sum.1 + depth.1))
+    }
+
     /// A stock's book.
     #[must_use]
     pub fn book(&self, symbol: &str) -> Option<&Book> {
         let mut padded = *b"        ";
-        padded.get_mut(..symbol.len())?.copy_from_slice(symbol.as_bytes());
+        padded
+            .get_mut(..symbol.len())?
+            .copy_from_slice(symbol.as_bytes());
         self.books.get(&padded)
     }
 
@@ -118,7 +129,12 @@ impl IexBooks {
             for edge in [Edge::Bid, Edge::Ask] {
                 for level in book.best_to_worst(edge) {
                     let name = symbol.trim_ascii_end().escape_ascii();
-                    sum.line(format_args!("{name},{},{},{}", edge.letter(), level.price, level.quantity));
+                    sum.line(format_args!(
+                        "{name},{},{},{}",
+                        edge.letter(),
+                        level.price,
+                        level.quantity
+                    ));
                 }
             }
         }
@@ -128,7 +144,10 @@ impl IexBooks {
     /// Forgets everything: the stream starts over.
     pub fn reset(&mut self) {
         let gaps = self.gaps;
-        *self = Self { gaps, ..Self::default() };
+        *self = Self {
+            gaps,
+            ..Self::default()
+        };
     }
 
     /// Applies one packet, and returns how many price levels it changed.
@@ -144,16 +163,23 @@ impl IexBooks {
         let session = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
         let (payload_length, count) = (usize::from(u16_at(12)), u64::from(u16_at(14)));
         let first = u64::from_le_bytes(array(&header, 24).ok_or(IexError::Truncated)?);
-        if self.session.is_some_and(|known| known != session || first != self.next_sequence) {
+        if self
+            .session
+            .is_some_and(|known| known != session || first != self.next_sequence)
+        {
             self.gaps += 1;
         }
         self.session = Some(session);
         self.packets += 1;
 
-        let mut rest = packet.get(40..40 + payload_length).ok_or(IexError::Truncated)?;
+        let mut rest = packet
+            .get(40..40 + payload_length)
+            .ok_or(IexError::Truncated)?;
         let before = self.level_messages;
         for _ in 0..count {
-            let length = usize::from(u16::from_le_bytes(array(rest, 0).ok_or(IexError::Truncated)?));
+            let length = usize::from(u16::from_le_bytes(
+                array(rest, 0).ok_or(IexError::Truncated)?,
+            ));
             let message = rest.get(2..2 + length).ok_or(IexError::Truncated)?;
             rest = &rest[2 + length..];
             self.messages += 1;
@@ -173,11 +199,21 @@ impl IexBooks {
             return Err(IexError::BadLevel);
         }
         let edge = if kind == b'8' { Edge::Bid } else { Edge::Ask };
-        let book = self.books.entry(symbol).or_insert_with(|| Book::with_room(LEVELS_RESERVED));
-        book.apply(edge, Level { price, quantity: i64::from(size) });
+        let book = self
+            .books
+            .entry(symbol)
+            .or_insert_with(|| Book::with_room(LEVELS_RESERVED));
+        book.apply(
+            edge,
+            Level {
+                price,
+                quantity: i64::from(size),
+            },
+        );
         self.level_messages += 1;
         let (kind, name) = (char::from(kind), symbol.trim_ascii_end().escape_ascii());
-        self.levels.line(format_args!("{kind},{name},{price},{size},{flags}"));
+        self.levels
+            .line(format_args!("{kind},{name},{price},{size},{flags}"));
         Ok(())
     }
 }
@@ -189,7 +225,13 @@ mod tests {
     fn packet(sequence: u64, messages: &[Vec<u8>]) -> Vec<u8> {
         let body: Vec<u8> = messages
             .iter()
-            .flat_map(|m| u16::try_from(m.len()).expect("short").to_le_bytes().into_iter().chain(m.iter().copied()))
+            .flat_map(|m| {
+                u16::try_from(m.len())
+                    .expect("short")
+                    .to_le_bytes()
+                    .into_iter()
+                    .chain(m.iter().copied())
+            })
             .collect();
         let mut packet = vec![1, 0, 0x04, 0x80, 1, 0, 0, 0, 9, 0, 0, 0];
         packet.extend(u16::try_from(body.len()).expect("short").to_le_bytes());
@@ -213,27 +255,64 @@ mod tests {
     #[test]
     fn levels_build_books_and_gaps_are_seen() {
         let mut books = IexBooks::default();
-        assert_eq!(books.apply(&packet(1, &[level(b'8', 100, 990_500), vec![b'S', b'O'], level(b'5', 7, 991_000)])), Ok(2));
+        assert_eq!(
+            books.apply(&packet(
+                1,
+                &[
+                    level(b'8', 100, 990_500),
+                    vec![b'S', b'O'],
+                    level(b'5', 7, 991_000)
+                ]
+            )),
+            Ok(2)
+        );
         assert_eq!(books.apply(&packet(4, &[])), Ok(0), "a heartbeat");
         assert_eq!(books.gaps(), 0);
         let book = books.book("ZXIET").expect("a stock");
-        assert_eq!(book.best_bid(), Some(Level { price: 990_500, quantity: 100 }));
-        assert_eq!(books.books_crc32(), crc32fast::hash(b"ZXIET,b,990500,100\nZXIET,a,991000,7\n"));
-        assert_eq!(books.levels_crc32(), crc32fast::hash(b"8,ZXIET,990500,100,1\n5,ZXIET,991000,7,1\n"));
+        assert_eq!(
+            book.best_bid(),
+            Some(Level {
+                price: 990_500,
+                quantity: 100
+            })
+        );
+        assert_eq!(
+            books.books_crc32(),
+            crc32fast::hash(b"ZXIET,b,990500,100\nZXIET,a,991000,7\n")
+        );
+        assert_eq!(
+            books.levels_crc32(),
+            crc32fast::hash(b"8,ZXIET,990500,100,1\n5,ZXIET,991000,7,1\n")
+        );
         assert_eq!(books.apply(&packet(6, &[level(b'8', 0, 990_500)])), Ok(1));
-        assert_eq!((books.gaps(), books.next_sequence(), books.stocks()), (1, 7, 1));
+        assert_eq!(
+            (books.gaps(), books.next_sequence(), books.stocks()),
+            (1, 7, 1)
+        );
     }
 
     #[test]
     fn packets_cut_anywhere_are_refused() {
         let whole = packet(1, &[level(b'8', 100, 990_500), level(b'5', 7, 991_000)]);
         for end in 0..whole.len() {
-            assert_eq!(IexBooks::default().apply(&whole[..end]), Err(IexError::Truncated), "{end}");
+            assert_eq!(
+                IexBooks::default().apply(&whole[..end]),
+                Err(IexError::Truncated),
+                "{end}"
+            );
         }
         assert_eq!(IexBooks::default().apply(&[0; 64]), Err(IexError::NotDeep));
         let short = packet(1, &[vec![b'8', 1, 2]]);
         assert_eq!(IexBooks::default().apply(&short), Err(IexError::BadLevel));
-        assert_eq!(IexBooks::default().apply(&packet(1, &[level(b'8', 1, -1)])), Err(IexError::BadLevel));
-        assert_eq!(IexBooks::default().book("A SYMBOL TOO LONG").map(Book::depth), None);
+        assert_eq!(
+            IexBooks::default().apply(&packet(1, &[level(b'8', 1, -1)])),
+            Err(IexError::BadLevel)
+        );
+        assert_eq!(
+            IexBooks::default()
+                .book("A SYMBOL TOO LONG")
+                .map(Book::depth),
+            None
+        );
     }
 }

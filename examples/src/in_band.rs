@@ -58,11 +58,20 @@ impl InBandBooks {
 
     /// The index of an instrument's book, which is made if there is none yet.
     pub(crate) fn index(&mut self, name: &[u8]) -> usize {
-        if let Some(index) = self.books.iter().position(|book| book.name.as_bytes() == name) {
+        if let Some(index) = self
+            .books
+            .iter()
+            .position(|book| book.name.as_bytes() == name)
+        {
             return index;
         }
         let name = String::from_utf8_lossy(name).into_owned();
-        self.books.push(InBandBook { name, book: TextBook::default(), live: false, updates: 0 });
+        self.books.push(InBandBook {
+            name,
+            book: TextBook::default(),
+            live: false,
+            updates: 0,
+        });
         self.books.len() - 1
     }
 
@@ -73,7 +82,11 @@ impl InBandBooks {
 }
 
 /// Reads `[["price","quantity",..],..]` into one side of a book.
-pub(crate) fn apply_levels<E>(cursor: &mut Cursor<'_>, edge: Edge, book: &mut TextBook) -> Result<(), E>
+pub(crate) fn apply_levels<E>(
+    cursor: &mut Cursor<'_>,
+    edge: Edge,
+    book: &mut TextBook,
+) -> Result<(), E>
 where
     E: From<ScanError> + From<DecimalError>,
 {

@@ -51,8 +51,15 @@ impl fmt::Display for KrakenError {
             Self::Number(error) => error.fmt(f),
             Self::Nameless => f.write_str("a book message names no channel or no pair"),
             Self::NoChecksum => f.write_str("a book update has no checksum"),
-            Self::WrongChecksum { pair, expected, found } => {
-                write!(f, "the book of {pair} has checksum {found:08x}, and Kraken's has {expected:08x}")
+            Self::WrongChecksum {
+                pair,
+                expected,
+                found,
+            } => {
+                write!(
+                    f,
+                    "the book of {pair} has checksum {found:08x}, and Kraken's has {expected:08x}"
+                )
             }
         }
     }
@@ -132,12 +139,20 @@ impl KrakenBooks {
         if !channel.starts_with(b"book-") {
             return Ok(None);
         }
-        let depth = std::str::from_utf8(&channel[5..]).ok().and_then(|n| n.parse().ok()).unwrap_or(DEPTH_MAX);
+        let depth = std::str::from_utf8(&channel[5..])
+            .ok()
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(DEPTH_MAX);
         let index = self.pairs.index(pair);
         self.fill(index, depth, cursor)
     }
 
-    fn fill(&mut self, index: usize, depth: usize, mut cursor: Cursor<'_>) -> Result<Option<usize>, KrakenError> {
+    fn fill(
+        &mut self,
+        index: usize,
+        depth: usize,
+        mut cursor: Cursor<'_>,
+    ) -> Result<Option<usize>, KrakenError> {
         let entry = self.pairs.at(index);
         let (mut snapshot, mut checksum) = (false, None);
         let live = entry.live;
@@ -152,7 +167,11 @@ impl KrakenBooks {
                             entry.book.clear();
                             snapshot = true;
                         }
-                        apply_levels::<KrakenError>(value, if key == b"as" { Edge::Ask } else { Edge::Bid }, &mut entry.book)?;
+                        apply_levels::<KrakenError>(
+                            value,
+                            if key == b"as" { Edge::Ask } else { Edge::Bid },
+                            &mut entry.book,
+                        )?;
                     }
                     b"a" if live => apply_levels::<KrakenError>(value, Edge::Ask, &mut entry.book)?,
                     b"b" if live => apply_levels::<KrakenError>(value, Edge::Bid, &mut entry.book)?,
@@ -174,7 +193,11 @@ impl KrakenBooks {
         let expected = checksum.ok_or(KrakenError::NoChecksum)?;
         let found = checksum_of(&entry.book);
         if found != expected {
-            return Err(KrakenError::WrongChecksum { pair: entry.name.clone(), expected, found });
+            return Err(KrakenError::WrongChecksum {
+                pair: entry.name.clone(),
+                expected,
+                found,
+            });
         }
         entry.updates += 1;
         self.checksums += 1;
@@ -229,7 +252,10 @@ mod tests {
             r#"[7,{{"a":[["0.05004","1.50","2"]]}},{{"b":[["0.05000","1.500","2"]],"c":"{c}"}},"book-10","XBT/CHF"]"#
         );
         assert_eq!(books.apply(update.as_bytes()), Ok(Some(0)));
-        assert_eq!((books.checksums(), books.in_band().books()[0].book.depth()), (1, (1, 3)));
+        assert_eq!(
+            (books.checksums(), books.in_band().books()[0].book.depth()),
+            (1, (1, 3))
+        );
     }
 
     #[test]
@@ -237,16 +263,24 @@ mod tests {
         let mut books = KrakenBooks::default();
         assert_eq!(books.apply(SNAPSHOT.as_bytes()), Ok(Some(0)));
         let update = r#"[7,{"a":[["0.05004","1.50","2"]],"c":"1"},"book-10","XBT/CHF"]"#;
-        assert!(matches!(books.apply(update.as_bytes()), Err(KrakenError::WrongChecksum { expected: 1, .. })));
+        assert!(matches!(
+            books.apply(update.as_bytes()),
+            Err(KrakenError::WrongChecksum { expected: 1, .. })
+        ));
         assert!(!books.in_band().books()[0].live);
-        assert_eq!(books.apply(update.as_bytes()), Ok(None), "an update before its snapshot");
+        assert_eq!(
+            books.apply(update.as_bytes()),
+            Ok(None),
+            "an update before its snapshot"
+        );
         assert_eq!(books.in_band().early(), 1);
     }
 
     #[test]
     fn levels_beyond_the_depth_are_forgotten() {
         let mut books = KrakenBooks::default();
-        let text = r#"[7,{"as":[["1","1","1"],["2","1","1"],["3","1","1"]],"bs":[]},"book-2","A/B"]"#;
+        let text =
+            r#"[7,{"as":[["1","1","1"],["2","1","1"],["3","1","1"]],"bs":[]},"book-2","A/B"]"#;
         assert_eq!(books.apply(text.as_bytes()), Ok(Some(0)));
         assert_eq!(books.in_band().books()[0].book.depth(), (0, 2));
     }
@@ -255,10 +289,17 @@ mod tests {
     fn what_is_cut_or_nameless_is_refused_and_the_rest_passes() {
         let mut books = KrakenBooks::default();
         for end in 0..SNAPSHOT.len() {
-            assert!(books.apply(&SNAPSHOT.as_bytes()[..end]).is_err(), "{}", &SNAPSHOT[..end]);
+            assert!(
+                books.apply(&SNAPSHOT.as_bytes()[..end]).is_err(),
+                "{}",
+                &SNAPSHOT[..end]
+            );
         }
         assert_eq!(books.apply(br#"[7,{"a":[]}]"#), Err(KrakenError::Nameless));
         assert_eq!(books.apply(br#"{"event":"heartbeat"}"#), Ok(None));
-        assert_eq!(books.apply(br#"[1,[["5","6"]],"trade","XBT/USD"]"#), Ok(None));
+        assert_eq!(
+            books.apply(br#"[1,[["5","6"]],"trade","XBT/USD"]"#),
+            Ok(None)
+        );
     }
 }

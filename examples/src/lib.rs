@@ -4,15 +4,25 @@
 //! values and give values, so the same code runs under flux, under a plain thread, and in a test.
 //! The bot itself (`src/bin/bot`) joins them: sockets from flux on one side, books on the other.
 
+pub mod backoff;
 pub mod binance;
 pub mod binance_book;
 pub mod book;
+pub mod books;
 pub mod coinbase;
 pub mod decimal;
+pub mod exchange;
+pub mod expected;
+pub mod http;
 pub mod iex;
 pub mod in_band;
 pub mod kraken;
 pub mod okx;
 pub mod pcap;
+pub mod random;
+pub mod recording;
+pub mod report;
 pub mod scan;
+pub mod stamp;
 pub mod sync;
+pub mod verify;

@@ -32,7 +32,10 @@ impl fmt::Display for PcapError {
         match self {
             Self::Io(error) => error.fmt(f),
             Self::NotACapture => f.write_str("it does not begin as a pcap capture does"),
-            Self::LinkType(number) => write!(f, "its packets have link type {number}, and only Ethernet (1) is read"),
+            Self::LinkType(number) => write!(
+                f,
+                "its packets have link type {number}, and only Ethernet (1) is read"
+            ),
             Self::Broken => f.write_str("it ends in the middle of a packet"),
         }
     }
@@ -42,7 +45,11 @@ impl std::error::Error for PcapError {}
 
 impl From<io::Error> for PcapError {
     fn from(error: io::Error) -> Self {
-        if error.kind() == io::ErrorKind::UnexpectedEof { Self::Broken } else { Self::Io(error) }
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            Self::Broken
+        } else {
+            Self::Io(error)
+        }
     }
 }
 
@@ -67,11 +74,18 @@ impl Format {
             [0xa1, 0xb2, 0x3c, 0x4d] => (true, true),
             _ => return None,
         };
-        Some(Self { big_endian, nanoseconds })
+        Some(Self {
+            big_endian,
+            nanoseconds,
+        })
     }
 
-    fn u32(self, bytes: &[u8; 4]) -> u32 {
-        if self.big_endian { u32::from_be_bytes(*bytes) } else { u32::from_le_bytes(*bytes) }
+    fn u32(self, bytes: [u8; 4]) -> u32 {
+        if self.big_endian {
+            u32::from_be_bytes(bytes)
+        } else {
+            u32::from_le_bytes(bytes)
+        }
     }
 }
 
@@ -91,16 +105,24 @@ impl<R: Read> Capture<R> {
     /// The file is no capture, or not one of Ethernet packets.
     pub fn new(mut input: R) -> Result<Self, PcapError> {
         let mut header = [0; 24];
-        input.read_exact(&mut header).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => PcapError::NotACapture,
-            _ => PcapError::Io(error),
-        })?;
-        let format = Format::of([header[0], header[1], header[2], header[3]]).ok_or(PcapError::NotACapture)?;
-        let link = format.u32(&[header[20], header[21], header[22], header[23]]) & 0x0fff_ffff;
+        input
+            .read_exact(&mut header)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => PcapError::NotACapture,
+                _ => PcapError::Io(error),
+            })?;
+        let format = Format::of([header[0], header[1], header[2], header[3]])
+            .ok_or(PcapError::NotACapture)?;
+        let link = format.u32([header[20], header[21], header[22], header[23]]) & 0x0fff_ffff;
         if link != ETHERNET {
             return Err(PcapError::LinkType(link));
         }
-        Ok(Self { input, format, packet: Vec::with_capacity(2048), skipped: 0 })
+        Ok(Self {
+            input,
+            format,
+            packet: Vec::with_capacity(2048),
+            skipped: 0,
+        })
     }
 
     /// How many packets were no UDP over IPv4 over Ethernet.
@@ -138,7 +160,10 @@ impl<R: Read> Capture<R> {
                 Err(error) => return Err(error.into()),
             }
         }
-        let field = |at: usize| self.format.u32(&[header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let field = |at: usize| {
+            self.format
+                .u32([header[at], header[at + 1], header[at + 2], header[at + 3]])
+        };
         let fraction = u64::from(field(4)) * if self.format.nanoseconds { 1 } else { 1000 };
         let length = field(8) as usize;
         if length > PACKET_MAX {
@@ -180,16 +205,28 @@ mod tests {
     fn frame(payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![0; 12];
         frame.extend([0x08, 0x00, 0x45, 0]);
-        frame.extend(u16::try_from(28 + payload.len()).expect("short").to_be_bytes());
-        frame.extend([0, 0, 0x40, 0, 64, 17, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 0, 1, 0, 2]);
-        frame.extend(u16::try_from(8 + payload.len()).expect("short").to_be_bytes());
+        frame.extend(
+            u16::try_from(28 + payload.len())
+                .expect("short")
+                .to_be_bytes(),
+        );
+        frame.extend([
+            0, 0, 0x40, 0, 64, 17, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 0, 1, 0, 2,
+        ]);
+        frame.extend(
+            u16::try_from(8 + payload.len())
+                .expect("short")
+                .to_be_bytes(),
+        );
         frame.extend([0, 0]);
         frame.extend(payload);
         frame
     }
 
     fn capture(frames: &[Vec<u8>]) -> Vec<u8> {
-        let mut file = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+        let mut file = vec![
+            0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0,
+        ];
         for frame in frames {
             let length = u32::try_from(frame.len()).expect("short").to_le_bytes();
             file.extend([7, 0, 0, 0, 5, 0, 0, 0]);
@@ -202,23 +239,42 @@ mod tests {
 
     #[test]
     fn payloads_come_out_with_their_times_and_other_packets_are_counted() {
-        let arp = { let mut f = vec![0; 12]; f.extend([0x08, 0x06, 1, 2]); f };
+        let arp = {
+            let mut f = vec![0; 12];
+            f.extend([0x08, 0x06, 1, 2]);
+            f
+        };
         let file = capture(&[frame(b"one"), arp, frame(b"")]);
         let mut capture = Capture::new(&file[..]).expect("a capture");
-        assert_eq!(capture.next_payload().expect("read"), Some((7_000_005_000, &b"one"[..])));
-        assert_eq!(capture.next_payload().expect("read"), Some((7_000_005_000, &b""[..])));
+        assert_eq!(
+            capture.next_payload().expect("read"),
+            Some((7_000_005_000, &b"one"[..]))
+        );
+        assert_eq!(
+            capture.next_payload().expect("read"),
+            Some((7_000_005_000, &b""[..]))
+        );
         assert_eq!(capture.next_payload().expect("read"), None);
         assert_eq!(capture.skipped(), 1);
     }
 
     #[test]
     fn what_is_no_capture_or_cut_is_refused() {
-        assert!(matches!(Capture::new(&b"hello"[..]), Err(PcapError::NotACapture)));
-        assert!(matches!(Capture::new(&[0u8; 64][..]), Err(PcapError::NotACapture)));
+        assert!(matches!(
+            Capture::new(&b"hello"[..]),
+            Err(PcapError::NotACapture)
+        ));
+        assert!(matches!(
+            Capture::new(&[0u8; 64][..]),
+            Err(PcapError::NotACapture)
+        ));
         let file = capture(&[frame(b"one")]);
         for end in 25..file.len() {
             let mut capture = Capture::new(&file[..end]).expect("the header is whole");
-            assert!(matches!(capture.next_payload(), Err(PcapError::Broken)), "{end}");
+            assert!(
+                matches!(capture.next_payload(), Err(PcapError::Broken)),
+                "{end}"
+            );
         }
         let whole = frame(b"one");
         for end in 0..whole.len() {

@@ -35,7 +35,10 @@ impl fmt::Display for ScanError {
         match self {
             Self::Truncated => f.write_str("the JSON text ends in the middle of a value"),
             Self::Unexpected { at, wanted } => {
-                write!(f, "the JSON text has no {wanted} at byte {at}, where one was expected")
+                write!(
+                    f,
+                    "the JSON text has no {wanted} at byte {at}, where one was expected"
+                )
             }
             Self::TooDeep => write!(f, "the JSON text nests deeper than {DEPTH_MAX} levels"),
         }
@@ -56,7 +59,11 @@ impl<'a> Cursor<'a> {
     /// A cursor at the start of `text`.
     #[must_use]
     pub fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, depth: 0 }
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+        }
     }
 
     /// The first byte of the value that comes next, or nothing at the end of the text.
@@ -129,7 +136,9 @@ impl<'a> Cursor<'a> {
                     return Ok(&self.text[start..self.at - 1]);
                 }
                 Some(b'\\') => self.at += 2,
-                Some(0..=0x1f) => return Err(self.unexpected("character that may stand in a string")),
+                Some(0..=0x1f) => {
+                    return Err(self.unexpected("character that may stand in a string"));
+                }
                 Some(_) => self.at += 1,
             }
         }
@@ -142,7 +151,10 @@ impl<'a> Cursor<'a> {
     /// (a number that ends a text cannot be told from one that was cut short).
     pub fn unsigned(&mut self) -> Result<u64, ScanError> {
         const WANTED: &str = "whole number below 2^64";
-        let wrong = ScanError::Unexpected { at: self.at, wanted: WANTED };
+        let wrong = ScanError::Unexpected {
+            at: self.at,
+            wanted: WANTED,
+        };
         let token = self.token()?;
         if token.is_empty() {
             return Err(wrong);
@@ -217,7 +229,11 @@ impl<'a> Cursor<'a> {
     fn enter(&mut self, open: u8, what: &'static str) -> Result<(), ScanError> {
         self.expect(open, what)?;
         self.depth += 1;
-        if self.depth > DEPTH_MAX { Err(ScanError::TooDeep) } else { Ok(()) }
+        if self.depth > DEPTH_MAX {
+            Err(ScanError::TooDeep)
+        } else {
+            Ok(())
+        }
     }
 
     fn close(&mut self, close: u8) -> bool {
@@ -241,7 +257,10 @@ impl<'a> Cursor<'a> {
     }
 
     fn unexpected(&self, wanted: &'static str) -> ScanError {
-        ScanError::Unexpected { at: self.at, wanted }
+        ScanError::Unexpected {
+            at: self.at,
+            wanted,
+        }
     }
 }
 
@@ -271,15 +290,26 @@ mod tests {
     fn every_cut_of_a_message_is_refused() {
         let text = r#"{"stream":"x@depth","data":{"U":1,"u":2,"b":[["1.0","2"]],"a":[null]}}"#;
         for end in 0..text.len() {
-            assert_eq!(skip_all(&text[..end]), Err(ScanError::Truncated), "{}", &text[..end]);
+            assert_eq!(
+                skip_all(&text[..end]),
+                Err(ScanError::Truncated),
+                "{}",
+                &text[..end]
+            );
         }
     }
 
     #[test]
     fn what_is_no_json_is_refused_with_its_place() {
-        for (text, at) in
-            [("<html>", 0), ("{\"a\" 1}", 5), ("{\"a\":1]", 6), ("[1 2]", 3), ("{}x", 2), ("[1,]", 3), ("\"a\nb\"", 2)]
-        {
+        for (text, at) in [
+            ("<html>", 0),
+            ("{\"a\" 1}", 5),
+            ("{\"a\":1]", 6),
+            ("[1 2]", 3),
+            ("{}x", 2),
+            ("[1,]", 3),
+            ("\"a\nb\"", 2),
+        ] {
             match skip_all(text) {
                 Err(ScanError::Unexpected { at: found, .. }) => assert_eq!(found, at, "{text}"),
                 other => panic!("{text}: {other:?}"),
@@ -297,9 +327,16 @@ mod tests {
     fn numbers_are_whole_and_fit() {
         let read = |text: &str| Cursor::new(text.as_bytes()).unsigned();
         assert_eq!(read("18446744073709551615,"), Ok(u64::MAX));
-        assert_eq!(read("7"), Err(ScanError::Truncated), "it may go on in bytes that were lost");
+        assert_eq!(
+            read("7"),
+            Err(ScanError::Truncated),
+            "it may go on in bytes that were lost"
+        );
         for wrong in ["18446744073709551616,", "-1,", "1.5,", "x,", ",", "\"7\","] {
-            assert!(matches!(read(wrong), Err(ScanError::Unexpected { at: 0, .. })), "{wrong}");
+            assert!(
+                matches!(read(wrong), Err(ScanError::Unexpected { at: 0, .. })),
+                "{wrong}"
+            );
         }
     }
 }

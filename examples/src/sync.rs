@@ -150,14 +150,16 @@ pub enum State {
     Synced(u64),
 }
 
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+impl State {
+    /// The state in one or two words, for people.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
             Self::Empty => "waiting",
             Self::Buffering => "buffering",
             Self::CatchUp(_) => "catching up",
             Self::Synced(_) => "synced",
-        })
+        }
     }
 }
 
@@ -238,7 +240,7 @@ impl Machine {
     fn while_buffering(&mut self, ids: Ids) -> Action {
         let newest = self.kept.last().map_or(0, |kept| kept.last);
         if ids.last <= newest {
-            return self.from_the_past(ids, Action::DropDuplicate);
+            return self.drop_past(ids, Action::DropDuplicate);
         }
         if !ids.follows(newest) {
             return self.restart(Cause::Gap, ids);
@@ -253,7 +255,7 @@ impl Machine {
 
     fn while_catching_up(&mut self, snapshot: u64, ids: Ids) -> Action {
         if ids.ends_before(snapshot) {
-            return self.from_the_past(ids, Action::DropStale);
+            return self.drop_past(ids, Action::DropStale);
         }
         if ids.begins_after(snapshot) {
             return self.restart(Cause::Gap, ids);
@@ -263,7 +265,7 @@ impl Machine {
 
     fn while_synced(&mut self, last: u64, ids: Ids) -> Action {
         if ids.last <= last {
-            return self.from_the_past(ids, Action::DropDuplicate);
+            return self.drop_past(ids, Action::DropDuplicate);
         }
         if !ids.follows(last) {
             return self.restart(Cause::Gap, ids);
@@ -281,7 +283,11 @@ impl Machine {
             return Answer::TooOld;
         }
         // The kept diffs are a chain without gaps, so the first that is not stale straddles `id`.
-        let stale = self.kept.iter().take_while(|ids| ids.ends_before(id)).count();
+        let stale = self
+            .kept
+            .iter()
+            .take_while(|ids| ids.ends_before(id))
+            .count();
         let applied = self.kept.len() - stale;
         self.counts.stale += stale as u64;
         self.counts.applied += applied as u64;
@@ -312,7 +318,7 @@ impl Machine {
         Action::Apply
     }
 
-    fn from_the_past(&mut self, ids: Ids, drop: Action) -> Action {
+    fn drop_past(&mut self, ids: Ids, drop: Action) -> Action {
         self.past_in_a_row += 1;
         // A snapshot may be far ahead of the stream; duplicates are few or something is wrong.
         if drop == Action::DropStale {
