@@ -16,6 +16,7 @@ pub const SLOT_ALIGN: usize = crate::fiber::block::SLOT_ALIGN;
 ///
 /// # Panics
 /// When the path is not that of a crate's root.
+#[track_caller]
 pub const fn assert_crate_root(module_path: &str) {
     let path = module_path.as_bytes();
     let mut at = 0;
@@ -32,6 +33,7 @@ pub const fn assert_crate_root(module_path: &str) {
 ///
 /// # Panics
 /// When they do not fit.
+#[track_caller]
 pub const fn assert_arguments_fit<Arguments>(_fiber: &'static str) {
     assert!(
         size_of::<Arguments>() <= SLOT_BYTES,
@@ -47,6 +49,7 @@ pub const fn assert_arguments_fit<Arguments>(_fiber: &'static str) {
 ///
 /// # Panics
 /// When it does not fit.
+#[track_caller]
 pub const fn assert_result_fits<T>(_fiber: &'static str) {
     assert!(
         size_of::<T>() <= SLOT_BYTES,

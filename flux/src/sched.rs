@@ -67,9 +67,14 @@ pub(crate) struct Sched {
     current: Cell<u32>,
     live: Cell<u32>,
     deadlines: RefCell<Heap>,
+    /// The nearest of the deadlines, or `NEVER`: read each turn.
+    nearest_ns: Cell<u64>,
     /// Whether new fibers are born cancelled: the main fiber has ended.
     closing: Cell<bool>,
 }
+
+/// Later than any deadline.
+const NEVER: u64 = u64::MAX;
 
 /// How a cancel reaches its fiber.
 #[derive(Debug, PartialEq, Eq)]
@@ -92,6 +97,7 @@ impl Sched {
             current: Cell::new(NIL),
             live: Cell::new(0),
             deadlines: RefCell::new(Heap::new(fibers_max)),
+            nearest_ns: Cell::new(NEVER),
             closing: Cell::new(false),
         }
     }
@@ -255,18 +261,27 @@ impl Sched {
 
     #[inline]
     pub(crate) fn set_deadline(&self, index: u32, at_ns: u64) {
-        self.arena.block(index).timed_out.set(false);
-        self.deadlines.borrow_mut().set(index, at_ns);
+        // `NEVER` stands for no deadline at all; 584 years are near enough.
+        let at_ns = at_ns.min(NEVER - 1);
+        self.change_deadlines(|deadlines| deadlines.set(index, at_ns));
     }
 
     #[inline]
     pub(crate) fn clear_deadline(&self, index: u32) {
-        self.deadlines.borrow_mut().remove(index);
+        self.change_deadlines(|deadlines| deadlines.remove(index));
+    }
+
+    fn change_deadlines<R>(&self, change: impl FnOnce(&mut Heap) -> R) -> R {
+        let mut deadlines = self.deadlines.borrow_mut();
+        let result = change(&mut deadlines);
+        self.nearest_ns.set(deadlines.next().unwrap_or(NEVER));
+        result
     }
 
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<u64> {
-        self.deadlines.borrow().next()
+        let nearest = self.nearest_ns.get();
+        (nearest != NEVER).then_some(nearest)
     }
 
     pub(crate) fn deadlines(&self) -> usize {
@@ -275,7 +290,7 @@ impl Sched {
 
     /// Ends one wait whose deadline has come; `None` when there is none.
     pub(crate) fn expire_one(&self, now_ns: u64) -> Option<CancelPath> {
-        let index = self.deadlines.borrow_mut().pop_due(now_ns)?;
+        let index = self.change_deadlines(|deadlines| deadlines.pop_due(now_ns))?;
         let block = self.arena.block(index);
         block.timed_out.set(true);
         Some(self.interrupt(block, index))

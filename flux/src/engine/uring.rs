@@ -123,6 +123,8 @@ pub(crate) struct Uring {
     in_flight: usize,
     /// Whether the kernel says in shared memory that completions wait for an entry of ours.
     taskrun_visible: bool,
+    /// Whether completions come during an entry of ours alone, so that between two there is none to read.
+    deferred: bool,
     counters: Counters,
     /// What the next entries into the kernel answer instead of entering: error codes, 0 to enter.
     #[cfg(test)]
@@ -162,6 +164,7 @@ impl Uring {
             cancels: List::new(),
             in_flight: 0,
             taskrun_visible: setup.cooperative,
+            deferred: setup.deferred,
             counters: Counters::default(),
             #[cfg(test)]
             faults: std::collections::VecDeque::new(),
@@ -260,14 +263,16 @@ impl Uring {
         let mut wait = wait;
         for _ in 0..ROUNDS_MAX {
             self.fill();
-            self.submissions.sync();
-            if self.reap(&mut done) {
+            if !self.deferred && self.reap(&mut done) {
                 wait = Wait::Poll;
             }
-            let to_submit = self.submissions.len();
-            if wait == Wait::Poll && to_submit == 0 && !self.completions_deferred() {
+            // Counts what this side has pushed and not seen taken; publishing it waits for the entry.
+            let nothing_to_submit = self.submissions.is_empty();
+            if wait == Wait::Poll && nothing_to_submit && !self.completions_wait() {
                 break;
             }
+            self.submissions.sync();
+            let to_submit = self.submissions.len();
             match self.enter(to_submit, wait) {
                 Ok(()) => {}
                 Err(error) => match error.raw_os_error() {
@@ -290,6 +295,7 @@ impl Uring {
                 },
             }
             wait = Wait::Poll;
+            self.submissions.sync();
             self.reap(&mut done);
             if !self.taskrun_visible && self.overflow.is_empty() && self.cancels.is_empty() {
                 break;
@@ -342,8 +348,11 @@ impl Uring {
 
     /// Whether completions wait until the kernel is entered.
     #[inline]
-    fn completions_deferred(&mut self) -> bool {
+    fn completions_wait(&mut self) -> bool {
         if self.submissions.cq_overflow() {
+            if self.counters.completion_overflows == 0 {
+                say_that_completions_overflow();
+            }
             self.counters.completion_overflows += 1;
             return true;
         }
@@ -473,6 +482,14 @@ fn explain(error: &io::Error) -> String {
         }
         _ => format!("the kernel says: {error}"),
     }
+}
+
+#[cold]
+fn say_that_completions_overflow() {
+    eprintln!(
+        "flux: the kernel has more completions than its queue holds; none is lost, but each costs more: \
+         raise `submission_entries` (said once, counted in `flux::stats`)"
+    );
 }
 
 #[cold]

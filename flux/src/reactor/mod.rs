@@ -369,7 +369,7 @@ impl Reactor {
     fn name_those_left(&self) {
         let arena = &self.sched.arena;
         eprintln!(
-            "flux: {} fibers had not ended {:?} after they were cancelled (`grace`):",
+            "flux: {} fibers were cancelled and have not ended (`grace` is {:?}):",
             self.sched.live(),
             self.config.grace
         );

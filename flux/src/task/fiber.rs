@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::config::StackClass;
 
+/// The name of a fiber that was spawned from a closure and given none; reports show where, beside it.
+pub(super) const CLOSURE: &str = "closure";
+
 /// A fiber that does nothing until it is spawned; what a `#[flux::fiber]` function returns.
 ///
 /// # Example
@@ -80,7 +83,7 @@ where
     type Body = F;
 
     fn into_fiber(self) -> Fiber<F> {
-        Fiber::new(StackClass::Medium, std::any::type_name::<F>(), self)
+        Fiber::new(StackClass::Medium, CLOSURE, self)
     }
 
     fn from_fiber(fiber: Fiber<F>) -> Self {

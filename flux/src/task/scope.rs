@@ -16,7 +16,7 @@ use crate::config::StackClass;
 use crate::error::JoinError;
 use crate::fiber::block::{Children, Waiting};
 use crate::reactor::current;
-use crate::task::fiber::Fiber;
+use crate::task::fiber::{CLOSURE, Fiber};
 use crate::task::handle::JoinHandle;
 use crate::task::spawn::{fill, wait_for_block};
 
@@ -103,8 +103,7 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + 'scope,
         T: 'scope,
     {
-        let name = std::any::type_name::<F>();
-        self.spawn_fiber(Fiber::new(StackClass::Medium, name, body))
+        self.spawn_fiber(Fiber::new(StackClass::Medium, CLOSURE, body))
     }
 
     /// Spawns a child on a stack, and under a name, of the caller's choice.

@@ -16,7 +16,7 @@ use crate::config::StackClass;
 use crate::error::Full;
 use crate::fiber::block::{Block, Children, Payload, Waiting};
 use crate::reactor::{Reactor, current};
-use crate::task::fiber::{Fiber, IntoFiber};
+use crate::task::fiber::{CLOSURE, Fiber, IntoFiber};
 use crate::task::handle::JoinHandle;
 
 /// Spawns a fiber, or a closure as a fiber, and returns a handle to join it by.
@@ -96,7 +96,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A fiber on a medium stack, named after its closure's type.
+    /// A fiber on a medium stack, named `closure`.
     pub const fn new() -> Self {
         Self {
             name: None,
@@ -145,7 +145,7 @@ impl Builder {
     fn fiber<T, F: FnOnce() -> T>(self, body: F) -> Fiber<F> {
         Fiber::new(
             self.class.unwrap_or(StackClass::Medium),
-            self.name.unwrap_or_else(std::any::type_name::<F>),
+            self.name.unwrap_or(CLOSURE),
             body,
         )
     }
