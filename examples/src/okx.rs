@@ -164,9 +164,8 @@ impl OkxBooks {
                     b"bids" => apply_levels::<OkxError>(value, Edge::Bid, &mut entry.book)?,
                     b"asks" => apply_levels::<OkxError>(value, Edge::Ask, &mut entry.book)?,
                     b"checksum" => {
-                        checksum = std::str::from_utf8(value.token()?)
-                            .ok()
-                            .and_then(|n| n.parse().ok())
+                        let text = std::str::from_utf8(value.token()?).ok();
+                        checksum = text.and_then(|text| text.parse().ok());
                     }
                     _ => value.skip()?,
                 }
