@@ -12,9 +12,11 @@ use crate::engine::Engine;
 use crate::error::{InitError, RunError};
 use crate::reactor::Reactor;
 use crate::reactor::current::{self, Claim};
+use crate::reactor::overflow;
 use crate::sched::Sched;
 use crate::stack::Slab;
 use crate::sys::affinity;
+use crate::sys::signal::FaultGuard;
 
 /// The cores that this process could use before a reactor pinned its thread.
 static CORES_BEFORE: OnceLock<Vec<usize>> = OnceLock::new();
@@ -81,6 +83,7 @@ fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitErr
         idle_since_ns: Cell::new(None),
         turns: Cell::new(0),
         switches: Cell::new(0),
+        _fault_guard: FaultGuard::install(overflow::on_fault).ok(),
         _pinned: pinned,
         _claim: claim,
         _not_send: PhantomData,

@@ -10,7 +10,7 @@
 //!
 //! Owns the turn, the start and the end of fibers on their stacks, and the closing down. What a fiber may
 //! ask for while it runs is in [`park`]; how a reactor is made is in [`init`]; how it is found again is in
-//! [`current`].
+//! [`current`]; who is named when a stack overflows is in [`overflow`].
 
 #![allow(
     unsafe_code,
@@ -19,9 +19,10 @@
 
 pub(crate) mod current;
 mod init;
+mod overflow;
+pub(crate) mod park;
 
 pub use init::{init, pin_to_core, unpin_thread};
-pub(crate) mod park;
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -38,6 +39,7 @@ use crate::error::RunError;
 use crate::fiber::block::{Block, NIL, SlotFn, State, Waiting};
 use crate::sched::{CancelPath, Sched};
 use crate::stack::Slab;
+use crate::sys::signal::FaultGuard;
 
 /// The most fibers that a turn resumes before it looks at the kernel again.
 const RUN_MAX: u32 = 256;
@@ -73,6 +75,8 @@ pub struct Reactor {
     idle_since_ns: Cell<Option<u64>>,
     pub(crate) turns: Cell<u64>,
     pub(crate) switches: Cell<u64>,
+    /// `None` where the system does not let a handler be installed: then an overflow is told less well.
+    _fault_guard: Option<FaultGuard>,
     _pinned: init::Pinned,
     _claim: current::Claim,
     _not_send: PhantomData<*mut ()>,

@@ -2,6 +2,7 @@
 
 pub(crate) mod affinity;
 pub(crate) mod memory;
+pub(crate) mod signal;
 pub(crate) mod socket;
 
 /// The error codes that flux itself gives or tells apart.

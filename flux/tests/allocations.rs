@@ -1,0 +1,156 @@
+//! After init, nothing allocates: 100 000 of each, counted. A process of its own, since it counts all.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use flux::net::{TcpListener, TcpStream};
+use flux::{Config, Core, Fiber, StackClass, spawn};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
+// SAFETY: counts, and passes everything on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise is passed on.
+        unsafe { System.dealloc(pointer, layout) };
+    }
+}
+
+const ROUNDS: u64 = 100_000;
+
+/// Runs `work`, once to warm up and once to count, and expects that it neither allocates nor frees.
+fn allocates_nothing(what: &str, mut work: impl FnMut()) {
+    work();
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    work();
+    let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    assert_eq!(made, 0, "{what}: {made} allocations");
+}
+
+#[flux::fiber(stack = "small")]
+fn add(a: u64, b: u64) -> u64 {
+    a + b
+}
+
+#[test]
+fn nothing_allocates_after_init() {
+    Config::new()
+        .core(Core::None)
+        .run(|| {
+            allocates_nothing("spawn + join of a macro's fiber", || {
+                for round in 0..ROUNDS {
+                    assert_eq!(spawn(add(round, 1)).join().unwrap(), round + 1);
+                }
+            });
+            allocates_nothing("spawn + join of a closure", || {
+                for round in 0..ROUNDS {
+                    assert_eq!(spawn(move || round).join().unwrap(), round);
+                }
+            });
+            allocates_nothing("yield", || {
+                for _ in 0..ROUNDS {
+                    flux::yield_now().unwrap();
+                }
+            });
+            echoes();
+            sleeps();
+            hand_offs();
+            cancels_and_deadlines();
+            allocates_nothing("stats", || {
+                assert!(flux::stats().turns > 0);
+            });
+        })
+        .unwrap();
+}
+
+fn echoes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut buffer = [0; 64];
+        while stream.read_exact(&mut buffer).is_ok() {
+            stream.write_all(&buffer).unwrap();
+        }
+    });
+    let mut stream = TcpStream::connect(address).unwrap();
+    allocates_nothing("echo round trips", || {
+        let mut answer = [0; 64];
+        for _ in 0..ROUNDS {
+            stream.write_all(&[7; 64]).unwrap();
+            stream.read_exact(&mut answer).unwrap();
+        }
+    });
+    drop(stream);
+    server.join().unwrap();
+}
+
+fn sleeps() {
+    const SLEEPERS: u64 = 100;
+    allocates_nothing("sleeps", || {
+        flux::scope(|s| {
+            for _ in 0..SLEEPERS {
+                s.spawn_fiber(Fiber::new(StackClass::Small, "sleeper", || {
+                    for _ in 0..ROUNDS / SLEEPERS {
+                        flux::time::sleep(Duration::from_nanos(100)).unwrap();
+                    }
+                }));
+            }
+        });
+    });
+}
+
+fn hand_offs() {
+    let (there, incoming) = flux::sync::channel(1);
+    let (answers, back) = flux::sync::channel(1);
+    let echo = spawn(move || {
+        while let Ok(value) = incoming.recv() {
+            if answers.send(value).is_err() {
+                break;
+            }
+        }
+    });
+    allocates_nothing("channel hand-offs", || {
+        for round in 0..ROUNDS {
+            there.send(round).unwrap();
+            assert_eq!(back.recv().unwrap(), round);
+        }
+    });
+    drop(there);
+    echo.join().unwrap();
+}
+
+fn cancels_and_deadlines() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (_peer, _) = listener.accept().unwrap();
+    allocates_nothing("cancels and deadlines of reads", || {
+        for _ in 0..ROUNDS / 100 {
+            flux::scope(|s| {
+                let reading = s.spawn(|| (&stream).read(&mut [0; 8]).is_err());
+                flux::yield_now().unwrap();
+                reading.cancel();
+                assert!(reading.join().unwrap());
+            });
+            let late = flux::timeout(Duration::from_nanos(1), || (&stream).read(&mut [0; 8]));
+            assert!(late.is_err());
+        }
+    });
+}
