@@ -14,7 +14,7 @@ use flux::time::{Instant, sleep};
 use flux::{JoinError, Stopped, spawn, timeout, yield_now};
 
 const ECANCELED: i32 = 125;
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(2);
 
 /// A connection of two ends on loopback.
@@ -293,7 +293,7 @@ fn socket_time_outs_are_stds() {
         );
         stream.set_write_timeout(Some(SHORT)).unwrap();
         let error = loop {
-            if let Err(error) = (&stream).write(&[0; 1 << 16]) {
+            if let Err(error) = (&stream).write(&[0; 8192]) {
                 break error;
             }
         };
@@ -369,7 +369,7 @@ fn a_main_that_panics_cancels_the_others_too() {
     let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         run(config(), move || {
             drop(spawn(move || {
-                flag.set(sleep(LONG) == Err(Stopped::Cancelled))
+                flag.set(sleep(LONG) == Err(Stopped::Cancelled));
             }));
             settle();
             panic!("main");

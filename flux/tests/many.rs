@@ -29,7 +29,7 @@ fn a_hundred_thousand_parked_fibers_cost_little_more_than_a_page_each() {
                     drop(
                         Builder::new()
                             .stack(StackClass::Small)
-                            .spawn(|| flux::time::sleep(Duration::from_secs(3600))),
+                            .spawn(|| flux::time::sleep(Duration::from_hours(1))),
                     );
                 }
                 while flux::stats().deadlines < FIBERS {

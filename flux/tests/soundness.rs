@@ -18,7 +18,7 @@ use flux::net::{TcpListener, TcpStream};
 use flux::time::sleep;
 use flux::{Builder, Fiber, JoinHandle, StackClass, Stopped, spawn, yield_now};
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 
 fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -43,41 +43,43 @@ const REFUSED_PAUSE: Duration = Duration::from_millis(1);
 /// The user data of a cancel's own completion, which nobody waits for. No op has this address.
 const IGNORE: u64 = 2;
 
-/// The set-ups to try, newest first: each drops what a kernel before the one named does not know.
+/// The set-ups to try, newest first: each drops what a kernel before the release named does not know.
+///
+/// - 6.6, no array of indices between this side and the entries (`NO_SQARRAY`);
+/// - 6.1, completions during entries of ours alone (`SINGLE_ISSUER`, `DEFER_TASKRUN`);
+/// - 5.19, no interrupt for completions, and a flag that says that some wait (`COOP_TASKRUN`,
+///   `TASKRUN_FLAG`);
+/// - 5.18, an entry that fails does not hold up those behind it (`SUBMIT_ALL`);
+/// - 5.11, what flux cannot do without.
 const SETUPS: [Setup; 5] = [
-    Setup::new("6.6", true, true, true, true),
-    Setup::new("6.1", false, true, true, true),
-    Setup::new("5.19", false, false, true, true),
-    Setup::new("5.18", false, false, false, true),
-    Setup::new("5.11", false, false, false, false),
+    Setup::Linux6_6,
+    Setup::Linux6_1,
+    Setup::Linux5_19,
+    Setup::Linux5_18,
+    Setup::Linux5_11,
 ];
 
-struct Setup {
-    kernel: &'static str,
-    no_sqarray: bool,
-    deferred: bool,
-    cooperative: bool,
-    submit_all: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Setup {
+    Linux5_11,
+    Linux5_18,
+    Linux5_19,
+    Linux6_1,
+    Linux6_6,
 }
 
 impl Setup {
-    const fn new(
-        kernel: &'static str,
-        no_sqarray: bool,
-        deferred: bool,
-        cooperative: bool,
-        submit_all: bool,
-    ) -> Self {
-        Self {
-            kernel,
-            no_sqarray,
-            deferred,
-            cooperative,
-            submit_all,
-        }
+    /// Whether completions are put into their queue during entries of ours alone.
+    fn defers(self) -> bool {
+        self >= Self::Linux6_1
     }
 
-    fn build(&self, entries: u32) -> io::Result<IoUring> {
+    /// Whether the kernel says in shared memory that completions wait for an entry of ours.
+    fn shows_waiting(self) -> bool {
+        self >= Self::Linux5_19
+    }
+
+    fn build(self, entries: u32) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
         builder.dontfork().setup_cqsize(
             entries
@@ -85,16 +87,16 @@ impl Setup {
                 .saturating_mul(COMPLETIONS_PER_SUBMISSION)
                 .min(COMPLETIONS_MAX),
         );
-        if self.deferred {
-            builder.setup_single_issuer().setup_defer_taskrun();
-        }
-        if self.cooperative {
-            builder.setup_coop_taskrun().setup_taskrun_flag();
-        }
-        if self.submit_all {
+        if self >= Self::Linux5_18 {
             builder.setup_submit_all();
         }
-        if self.no_sqarray {
+        if self.shows_waiting() {
+            builder.setup_coop_taskrun().setup_taskrun_flag();
+        }
+        if self.defers() {
+            builder.setup_single_issuer().setup_defer_taskrun();
+        }
+        if self >= Self::Linux6_6 {
             builder.setup_no_sqarray();
         }
         builder.build(entries)
@@ -163,8 +165,8 @@ impl Uring {
             overflow: List::new(),
             cancels: List::new(),
             in_flight: 0,
-            taskrun_visible: setup.cooperative,
-            deferred: setup.deferred,
+            taskrun_visible: setup.shows_waiting(),
+            deferred: setup.defers(),
             counters: Counters::default(),
             #[cfg(test)]
             faults: std::collections::VecDeque::new(),
@@ -444,19 +446,17 @@ impl Uring {
 }
 
 /// The newest set-up that this kernel takes.
-fn build_ring(entries: u32) -> io::Result<(IoUring, &'static Setup)> {
-    let mut refused = None;
-    for setup in &SETUPS {
+fn build_ring(entries: u32) -> io::Result<(IoUring, Setup)> {
+    let mut refused = io::ErrorKind::Unsupported.into();
+    for setup in SETUPS {
         match setup.build(entries) {
             Ok(ring) => return Ok((ring, setup)),
             // A flag that this kernel does not know: the next set-up has fewer.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                refused = Some((error, setup.kernel));
-            }
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refused = error,
             Err(error) => return Err(error),
         }
     }
-    Err(refused.map_or(io::ErrorKind::Unsupported.into(), |(error, _)| error))
+    Err(refused)
 }
 
 /// Who refuses, in words, and what to do.

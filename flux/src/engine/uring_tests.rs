@@ -11,6 +11,10 @@ fn ring(entries: u32) -> Uring {
 }
 
 /// Ops at addresses that do not move, as those in suspended frames.
+#[allow(
+    clippy::vec_box,
+    reason = "an op in a vector would move when that grows"
+)]
 fn ops(count: u32, request: impl Fn(u32) -> Request) -> Vec<Box<Op>> {
     (0..count)
         .map(|index| Box::new(Op::new(request(index), index)))
@@ -84,7 +88,7 @@ fn an_error_that_is_none_of_those_ends_the_turn() {
 #[test]
 fn a_cancel_ends_an_op_wherever_it_is() {
     let (a, _b) = UnixStream::pair().unwrap();
-    let mut buffers = vec![[0_u8; 8]; 10];
+    let mut buffers = [[0_u8; 8]; 10];
     let addresses: Vec<usize> = buffers
         .iter_mut()
         .map(|buffer| buffer.as_mut_ptr().expose_provenance())

@@ -152,7 +152,7 @@ mod tests {
             unsafe {
                 shared
                     .context
-                    .start(slab.stack(slot), body, &raw const shared)
+                    .start(slab.stack(slot), body, &raw const shared);
             };
             // SAFETY: started, and not running.
             assert!(!unsafe { shared.context.resume() });

@@ -185,8 +185,11 @@ fn again(
 /// The one attempt that a destructor has while a panic unwinds: nothing may switch to other fibers then,
 /// since they would see a panic that is not theirs.
 fn once(attempt: io::Result<usize>) -> io::Result<usize> {
-    attempt.map_err(|error| match retry(&error) {
-        true => Stopped::Cancelled.into(),
-        false => error,
+    attempt.map_err(|error| {
+        if retry(&error) {
+            Stopped::Cancelled.into()
+        } else {
+            error
+        }
     })
 }

@@ -41,14 +41,14 @@ impl Claim {
     }
 
     /// Lets another reactor be made, while what is left of this one stays in memory.
-    pub(crate) fn give_up(&self) {
+    pub(crate) fn give_up() {
         *MADE_AT.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.give_up();
+        Self::give_up();
     }
 }
 

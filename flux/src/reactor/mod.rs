@@ -216,7 +216,7 @@ impl Reactor {
         unsafe {
             block
                 .context
-                .start(stack, block.run.get(), &raw const *block)
+                .start(stack, block.run.get(), &raw const *block);
         };
         true
     }
@@ -307,7 +307,7 @@ impl Reactor {
             // SAFETY: dropped once, here, and not used again.
             unsafe { ManuallyDrop::drop(&mut reactor) };
         } else {
-            reactor._claim.give_up();
+            current::Claim::give_up();
         }
         verdict?;
         match frame.outcome.take() {

@@ -51,13 +51,8 @@ impl Reactor {
         if block.hears_cancel() || std::thread::panicking() {
             return Err(Stopped::Cancelled);
         }
-        let deadline = block.deadline.get();
-        if !deadline.is_null() {
-            // SAFETY: alive: the frame of `timeout` holds it, and takes it back before it returns.
-            let deadline = unsafe { &*deadline };
-            if deadline.passed.get() {
-                return Err(Stopped::TimedOut);
-            }
+        if enclosing(block).is_some_and(|deadline| deadline.passed.get()) {
+            return Err(Stopped::TimedOut);
         }
         Ok(())
     }
@@ -133,8 +128,7 @@ impl Reactor {
     /// Waits until a moment. Earlier ends are told as in [`wait`](Self::wait).
     #[track_caller]
     pub(crate) fn wait_until(&self, at_ns: u64) -> Result<(), Stopped> {
-        let enclosing = self.enclosing(self.me());
-        let own_comes_first = enclosing.is_none_or(|deadline| at_ns <= deadline.at_ns);
+        let own_comes_first = enclosing(self.me()).is_none_or(|deadline| at_ns <= deadline.at_ns);
         match self.wait(Waiting::Time, Some(at_ns), || false) {
             Err(Stopped::TimedOut) if own_comes_first => Ok(()),
             outcome => outcome,
@@ -186,29 +180,23 @@ impl Reactor {
         }
     }
 
-    fn enclosing<'a>(&self, block: &'a Block) -> Option<&'a Deadline> {
-        let deadline = block.deadline.get();
-        // SAFETY: alive: the frame of `timeout` holds it, and takes it back before it returns.
-        (!deadline.is_null()).then(|| unsafe { &*deadline })
-    }
-
     /// Sets the alarm for the nearer of the call's own end and the enclosing deadline, if there is one.
     #[inline]
     fn arm(&self, block: &Block, own_end_ns: Option<u64>) -> Option<Limit> {
         block.timed_out.set(false);
-        let enclosing = self.enclosing(block).map(|deadline| deadline.at_ns);
-        let limit = match (own_end_ns, enclosing) {
+        let outer = enclosing(block).map(|deadline| deadline.at_ns);
+        let limit = match (own_end_ns, outer) {
             (None, None) => return None,
             (Some(own), None) => Limit {
                 at_ns: own,
                 enclosing: false,
             },
-            (Some(own), Some(enclosing)) if own <= enclosing => Limit {
+            (Some(own), Some(outer)) if own <= outer => Limit {
                 at_ns: own,
                 enclosing: false,
             },
-            (_, Some(enclosing)) => Limit {
-                at_ns: enclosing,
+            (_, Some(outer)) => Limit {
+                at_ns: outer,
                 enclosing: true,
             },
         };
@@ -225,7 +213,7 @@ impl Reactor {
         self.sched.clear_deadline(me);
         if late
             && limit.enclosing
-            && let Some(deadline) = self.enclosing(block)
+            && let Some(deadline) = enclosing(block)
         {
             deadline.passed.set(true);
         }
@@ -239,9 +227,7 @@ impl Reactor {
     pub(crate) unsafe fn enclose(&self, deadline: &Deadline) -> *const Deadline {
         let block = self.me();
         let outer = block.deadline.get();
-        let outer_is_nearer = self
-            .enclosing(block)
-            .is_some_and(|outer| outer.at_ns <= deadline.at_ns);
+        let outer_is_nearer = enclosing(block).is_some_and(|outer| outer.at_ns <= deadline.at_ns);
         if !outer_is_nearer {
             block.deadline.set(deadline);
         }
@@ -276,6 +262,13 @@ impl Reactor {
             bans.get() - 1
         });
     }
+}
+
+/// The deadline around the code that a fiber runs.
+fn enclosing(block: &Block) -> Option<&Deadline> {
+    let deadline = block.deadline.get();
+    // SAFETY: alive: the frame of `timeout` holds it, and takes it back before it returns.
+    (!deadline.is_null()).then(|| unsafe { &*deadline })
 }
 
 /// The moment so long after another, or the end of time.

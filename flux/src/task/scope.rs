@@ -24,8 +24,7 @@ use crate::task::spawn::{fill, wait_for_block};
 pub struct Scope<'scope, 'env: 'scope> {
     children: Children,
     // Invariant in both, as in std.
-    scope: PhantomData<&'scope mut &'scope ()>,
-    env: PhantomData<&'env mut &'env ()>,
+    lifetimes: PhantomData<(&'scope mut &'scope (), &'env mut &'env ())>,
     not_send: PhantomData<*mut ()>,
 }
 
@@ -68,8 +67,7 @@ where
                 live: Cell::new(0),
                 unheard_panics: Cell::new(0),
             },
-            scope: PhantomData,
-            env: PhantomData,
+            lifetimes: PhantomData,
             not_send: PhantomData,
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));
