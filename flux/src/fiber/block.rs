@@ -206,7 +206,6 @@ impl Block {
     /// The slot holds a `T`, and it is not taken out a second time.
     #[inline]
     pub(crate) unsafe fn take_slot<T>(&self) -> T {
-        const { assert_fits::<T>() };
         // SAFETY: a `T` stands there (caller), aligned as the slot is.
         unsafe { self.slot.0.get().cast::<T>().read() }
     }

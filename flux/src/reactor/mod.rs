@@ -122,7 +122,11 @@ impl Reactor {
     /// Runs the fibers that were ready when the turn began, but not without end.
     #[inline]
     fn run_ready(&self) {
-        for _ in 0..self.sched.ready_len().min(RUN_MAX) {
+        let count = self.sched.ready_len().min(RUN_MAX);
+        if count > 0 {
+            self.idle_since_ns.set(None);
+        }
+        for _ in 0..count {
             let Some(index) = self.sched.pop_ready() else {
                 break;
             };
@@ -134,7 +138,6 @@ impl Reactor {
     #[inline]
     fn patience(&self) -> Option<Wait> {
         if self.sched.ready_len() > 0 {
-            self.idle_since_ns.set(None);
             return Some(Wait::Poll);
         }
         let deadline = self.sched.next_deadline();

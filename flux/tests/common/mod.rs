@@ -1,6 +1,10 @@
 //! What the tests share: one reactor at a time, processes of their own, numbers of this process.
 
 #![allow(dead_code, reason = "each test takes what it needs of this")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test that watches another process may block"
+)]
 
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
