@@ -20,7 +20,7 @@ fn main() -> ExitCode {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use flux_benches::harness::{Args, Goal, Group};
+    use flux_benches::harness::{Args, Goal, Group, counted};
     use flux_benches::network::echo;
     use flux_benches::raw_uring::Wait;
     use flux_benches::servers::Server;
@@ -30,7 +30,11 @@ mod linux {
         let mut groups = Vec::new();
         for (connections, full) in sizes {
             let messages = args.size.pick(full, 500);
-            let mut group = Group::new(format!("echo, {connections} connections"), "ns/msg", 15);
+            let mut group = Group::new(
+                format!("echo, {}", counted(connections, "connection")),
+                "ns/msg",
+                15,
+            );
             for server in [
                 Server::Flux(Wait::Block),
                 Server::Raw(Wait::Block),
@@ -51,7 +55,7 @@ mod linux {
     /// Both sides spin: CPU time is wall time then, so the cost is a round trip's whole latency.
     fn spinning(args: &Args) -> Group<'static> {
         let messages = args.size.pick(50_000, 500);
-        let mut group = Group::new("echo, 1 connections, idle = spin", "ns/trip", 15);
+        let mut group = Group::new("echo, 1 connection, idle = spin", "ns/trip", 15);
         for server in [Server::Flux(Wait::Spin), Server::Raw(Wait::Spin)] {
             group = group.contender(server.name(), move || echo(server, 1, messages));
         }

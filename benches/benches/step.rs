@@ -20,7 +20,7 @@ fn main() -> ExitCode {
 
 #[cfg(target_os = "linux")]
 mod linux {
-    use flux_benches::harness::{Args, Goal, Group};
+    use flux_benches::harness::{Args, Goal, Group, counted};
     use flux_benches::network::step;
     use flux_benches::raw_uring::Wait;
     use flux_benches::servers::Server;
@@ -32,7 +32,7 @@ mod linux {
             for connections in [1, 4, 16] {
                 let messages = args.size.pick(100_000, 2_048);
                 let steps = messages / connections as u64;
-                let title = format!("step {name}, {connections} connections");
+                let title = format!("step {name}, {}", counted(connections, "connection"));
                 let mut group = Group::new(title, "ns/msg", 31);
                 for server in [
                     Server::Flux(Wait::Block),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use flux_benches::Fault;
-use flux_benches::harness::{Args, Goal, Group, Sample, main as run, timed};
+use flux_benches::harness::{Args, Goal, Group, Sample, counted, main as run, timed};
 use flux_benches::tasks::tokio::Drivers;
 use flux_benches::tasks::{flux, tokio};
 
@@ -20,12 +20,16 @@ fn groups(args: &Args) -> Vec<Group<'static>> {
         .map(|fibers| {
             let times = yields / fibers;
             let slow = times.div_ceil(10);
-            let group = Group::new(format!("yield, {fibers} fibers"), "ns/yield", 15)
-                .contender("flux", move || in_flux(fibers, times))
-                .contender("tokio", move || in_tokio(fibers, slow, Drivers::All))
-                .contender("tokio, no drivers", move || {
-                    in_tokio(fibers, slow, Drivers::None)
-                });
+            let group = Group::new(
+                format!("yield, {}", counted(fibers, "fiber")),
+                "ns/yield",
+                15,
+            )
+            .contender("flux", move || in_flux(fibers, times))
+            .contender("tokio", move || in_tokio(fibers, slow, Drivers::All))
+            .contender("tokio, no drivers", move || {
+                in_tokio(fibers, slow, Drivers::None)
+            });
             if fibers != 2 {
                 return group;
             }

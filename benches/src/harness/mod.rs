@@ -156,7 +156,10 @@ pub fn main<'a>(name: &str, groups: impl FnOnce(&Args) -> Vec<Group<'a>>) -> Exi
             Ok(None) => {}
             Ok(Some(report)) => {
                 ran += 1;
-                println!("{report}");
+                match args.size {
+                    Size::Full => println!("{report}"),
+                    Size::Smoke => println!("{}: {}: right", report.title, report.names.join(", ")),
+                }
             }
             Err(fault) => {
                 eprintln!("{name}: {fault}");
@@ -168,6 +171,14 @@ pub fn main<'a>(name: &str, groups: impl FnOnce(&Args) -> Vec<Group<'a>>) -> Exi
         println!("nothing here matches the filter");
     }
     ExitCode::SUCCESS
+}
+
+/// `1 fiber`, `2 fibers`.
+#[must_use]
+pub fn counted(count: impl std::fmt::Display, thing: &str) -> String {
+    let count = count.to_string();
+    let plural = if count == "1" { "" } else { "s" };
+    format!("{count} {thing}{plural}")
 }
 
 /// Says that a bench cannot run on this system. Loud, so that nobody takes silence for a result.

@@ -12,7 +12,7 @@ use crate::sys;
 pub(super) fn heading(name: &str, size: Size) -> String {
     let size = match size {
         Size::Full => "full size",
-        Size::Smoke => "smoke size: the figures mean nothing",
+        Size::Smoke => "smoke size: answers are checked, times are not",
     };
     match sys::load_average() {
         Some(load) => format!("\n== {name} ({size}; load average {load})"),
