@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_context_runs_suspends_ends_and_can_start_again() {
-        let mut slab = Slab::new(1, 64 * 1024, 0).unwrap();
+        let mut slab = Slab::new(0, 1, 64 * 1024, 0).unwrap();
         let slot = slab.take().unwrap();
         let shared = Shared {
             context: Context::new(),

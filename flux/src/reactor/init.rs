@@ -66,9 +66,11 @@ pub fn init(engine: EventEngine) -> Result<Reactor, InitError> {
 fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitError> {
     let slab = |class: StackClass| {
         let pool = config.stacks[class.index()];
-        Slab::new(pool.count, pool.bytes, config.prefault).map_err(|error| InitError::Memory {
-            what: format!("{} {class} stacks of {} bytes", pool.count, pool.bytes),
-            error,
+        Slab::new(class.index(), pool.count, pool.bytes, config.prefault).map_err(|error| {
+            InitError::Memory {
+                what: format!("{} {class} stacks of {} bytes", pool.count, pool.bytes),
+                error,
+            }
         })
     };
     let [small, medium, large] = StackClass::ALL;

@@ -32,6 +32,8 @@ const COLOUR_BYTES: usize = 4 * 1024;
 const COLOUR_STEP: usize = 320;
 /// The colours lie below 2 KiB, so that what a parked fiber touches stays within its top page.
 const COLOUR_MASK: usize = 0x7c0;
+/// So many places lie between the first colours of two slabs.
+const COLOURS_APART: usize = 11;
 /// Mappings left for the rest of the process when guards cost two a stack.
 const MAPPINGS_SPARE: usize = 1024;
 
@@ -58,6 +60,8 @@ unsafe impl corosensei::stack::Stack for Stack {
 }
 
 pub(crate) struct Slab {
+    /// Where this slab starts in the sequence of colours.
+    first_colour: usize,
     mapping: Option<Mapping>,
     slot_bytes: usize,
     guard_bytes: usize,
@@ -68,7 +72,15 @@ pub(crate) struct Slab {
 
 impl Slab {
     /// Maps, guards and prefaults `count` stacks of at least `bytes` usable bytes.
-    pub(crate) fn new(count: usize, bytes: usize, prefault: usize) -> io::Result<Self> {
+    ///
+    /// Slabs with different numbers start at different colours: the first stack of one and the first of
+    /// another are often switched between.
+    pub(crate) fn new(
+        number: usize,
+        count: usize,
+        bytes: usize,
+        prefault: usize,
+    ) -> io::Result<Self> {
         let page = memory::page_size();
         let too_large = || io::Error::from(io::ErrorKind::OutOfMemory);
         let guard_bytes = memory::round_to_pages(GUARD_BYTES).ok_or_else(too_large)?;
@@ -94,6 +106,7 @@ impl Slab {
         #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
         let free = (0..count as u32).rev().collect();
         Ok(Self {
+            first_colour: number * COLOURS_APART,
             mapping,
             slot_bytes,
             guard_bytes,
@@ -121,7 +134,7 @@ impl Slab {
         let slot = slot as usize;
         assert!(slot < self.count, "slot {slot} of {}", self.count);
         let start = self.mapping.as_ref().map_or(0, Mapping::start) + slot * self.slot_bytes;
-        let top = start + self.slot_bytes - colour(slot);
+        let top = start + self.slot_bytes - colour(self.first_colour + slot);
         // A slab with a slot has a mapping, which does not start at 0.
         Stack {
             top: NonZeroUsize::new(top).expect("a mapping lies above 0"),
@@ -151,8 +164,9 @@ impl Slab {
     }
 }
 
-fn colour(slot: usize) -> usize {
-    slot.wrapping_mul(COLOUR_STEP) & COLOUR_MASK
+/// How far a top is moved down: the place in the sequence of colours decides.
+fn colour(place: usize) -> usize {
+    place.wrapping_mul(COLOUR_STEP) & COLOUR_MASK
 }
 
 fn guard_slots(mapping: &Mapping, slot_bytes: usize, guard_bytes: usize) -> io::Result<()> {
@@ -183,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_last_stack_given_back_is_the_first_handed_out() {
-        let mut slab = Slab::new(3, 64 * 1024, 4096).unwrap();
+        let mut slab = Slab::new(0, 3, 64 * 1024, 4096).unwrap();
         assert_eq!((slab.take(), slab.take()), (Some(0), Some(1)));
         slab.give_back(0);
         assert_eq!(
@@ -195,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_stack_keeps_what_its_class_promises_whatever_its_colour() {
-        let slab = Slab::new(64, 64 * 1024, 0).unwrap();
+        let slab = Slab::new(1, 64, 64 * 1024, 0).unwrap();
         let mut colours = std::collections::HashSet::new();
         for slot in 0..64 {
             let stack = slab.stack(slot);
@@ -209,7 +223,7 @@ mod tests {
 
     #[test]
     fn an_address_is_told_to_lie_in_a_guard_or_not() {
-        let slab = Slab::new(2, 64 * 1024, 0).unwrap();
+        let slab = Slab::new(0, 2, 64 * 1024, 0).unwrap();
         let second = slab.stack(1).limit().get();
         assert_eq!(slab.guard_hit(second), Some(1));
         assert_eq!(slab.guard_hit(second + slab.guard_bytes - 1), Some(1));
@@ -221,13 +235,13 @@ mod tests {
 
     #[test]
     fn a_class_without_stacks_has_none_to_give() {
-        let mut slab = Slab::new(0, 64 * 1024, 8192).unwrap();
+        let mut slab = Slab::new(0, 0, 64 * 1024, 8192).unwrap();
         assert_eq!(slab.take(), None);
         assert_eq!(slab.guard_hit(4096), None);
     }
 
     #[test]
     fn a_size_beyond_the_address_space_is_an_error_and_not_a_panic() {
-        assert!(Slab::new(1 << 24, usize::MAX / 2, 0).is_err());
+        assert!(Slab::new(0, 1 << 24, usize::MAX / 2, 0).is_err());
     }
 }

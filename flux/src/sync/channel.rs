@@ -90,6 +90,7 @@ impl Linked<Waiters> for Waiter {
 }
 
 /// Waits in `list` until `done`, or until the wait ends early.
+#[inline]
 #[track_caller]
 fn wait(
     reactor: &Reactor,
@@ -184,6 +185,7 @@ impl<T> Sender<T> {
     ///
     /// # Panics
     /// Outside of a fiber, and inside [`no_suspend`](crate::no_suspend).
+    #[inline]
     #[track_caller]
     pub fn send(&self, value: T) -> Result<(), SendError<T>> {
         let shared = &*self.shared;
@@ -258,6 +260,7 @@ impl<T> Receiver<T> {
     ///
     /// # Panics
     /// Outside of a fiber, and inside [`no_suspend`](crate::no_suspend).
+    #[inline]
     #[track_caller]
     pub fn recv(&self) -> Result<T, RecvError> {
         let shared = &*self.shared;

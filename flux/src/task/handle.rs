@@ -46,6 +46,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     /// Outside of a fiber, and inside [`no_suspend`](crate::no_suspend) when it would have to wait.
+    #[inline]
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
         current::with(|reactor| {
