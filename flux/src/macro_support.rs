@@ -34,7 +34,7 @@ pub const fn assert_crate_root(module_path: &str) {
 /// # Panics
 /// When they do not fit.
 #[track_caller]
-pub const fn assert_arguments_fit<Arguments>(_fiber: &'static str) {
+pub const fn assert_arguments_fit<Arguments>() {
     assert!(
         size_of::<Arguments>() <= SLOT_BYTES,
         "the arguments of this fiber do not fit its control block (128 bytes): put the large ones in a `Box`"
@@ -50,7 +50,7 @@ pub const fn assert_arguments_fit<Arguments>(_fiber: &'static str) {
 /// # Panics
 /// When it does not fit.
 #[track_caller]
-pub const fn assert_result_fits<T>(_fiber: &'static str) {
+pub const fn assert_result_fits<T>() {
     assert!(
         size_of::<T>() <= SLOT_BYTES,
         "the result of this fiber does not fit its control block (128 bytes): return it in a `Box`"

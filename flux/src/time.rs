@@ -8,6 +8,8 @@ use crate::clock;
 use crate::error::Stopped;
 use crate::reactor::{current, park};
 
+pub use crate::task::timeout;
+
 /// A moment on the monotonic clock, in nanoseconds: it never goes back, and two of them can be compared.
 ///
 /// Eight bytes, and the nanosecond as its unit, where [`std::time::Instant`] is opaque.

@@ -171,3 +171,62 @@ fn main() -> std::io::Result<()> {
     assert!(output.status.success(), "{said}");
     Ok(())
 }
+
+/// Nothing in flux unwinds a fiber from outside, so that a program that aborts on panic can cancel, too.
+#[test]
+fn a_program_that_aborts_on_panic_cancels_fibers_and_runs_their_destructors() -> std::io::Result<()>
+{
+    let program = Program::new(
+        "panic_abort",
+        "2024",
+        &[(
+            "main.rs",
+            "\
+use std::io::Read;
+use std::time::Duration;
+
+struct Says(&'static str);
+
+impl Drop for Says {
+    fn drop(&mut self) {
+        println!(\"{}\", self.0);
+    }
+}
+
+#[flux::fiber(stack = \"small\")]
+fn reads(stream: flux::net::TcpStream) -> std::io::Result<usize> {
+    let _says = Says(\"the reader has left\");
+    (&stream).read(&mut [0; 64])
+}
+
+#[flux::main(core = \"none\")]
+fn main() -> std::io::Result<()> {
+    let listener = flux::net::TcpListener::bind(\"127.0.0.1:0\")?;
+    let stream = flux::net::TcpStream::connect(listener.local_addr()?)?;
+    let reader = flux::spawn(reads(stream));
+    // Ends with main, by its cancel.
+    drop(flux::spawn(|| {
+        let _says = Says(\"the sleeper has left\");
+        flux::time::sleep(Duration::from_secs(3600))
+    }));
+    flux::yield_now()?;
+    reader.cancel();
+    let error = reader.join()?.unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(125));
+    Ok(())
+}
+",
+        )],
+    )?;
+    let manifest = program.directory.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest)?;
+    fs::write(
+        &manifest,
+        format!("{text}\n[profile.dev]\npanic = \"abort\"\n"),
+    )?;
+    let output = program.cargo("run")?;
+    assert!(output.status.success(), "{}", stderr(&output));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "the reader has left\nthe sleeper has left\n");
+    Ok(())
+}

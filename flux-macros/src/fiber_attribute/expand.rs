@@ -200,7 +200,6 @@ fn is_static(bound: &TypeParamBound) -> bool {
 /// A constant item is evaluated by `cargo check` too, but cannot name type parameters or `Self`; where
 /// the types do, an inline constant is evaluated once the parameters are known, in `cargo build`.
 fn size_asserts(function: &Function, arguments: &[Argument<'_>]) -> TokenStream {
-    let name = fiber_name(function);
     let mut parameters = vec!["Self".to_string()];
     for param in &function.sig.generics.params {
         match param {
@@ -212,7 +211,7 @@ fn size_asserts(function: &Function, arguments: &[Argument<'_>]) -> TokenStream 
     let mut asserts = TokenStream::new();
     let mut assert = |at: Span, which: &str, types: TokenStream| {
         let which = syn::Ident::new(which, at);
-        let call = quote_spanned!(at=> ::flux::macro_support::#which::<#types>(#name));
+        let call = quote_spanned!(at=> ::flux::macro_support::#which::<#types>());
         asserts.extend(if mentions(&types, &parameters) {
             quote_spanned!(at=> const { #call })
         } else {
