@@ -102,6 +102,8 @@ pub struct Row {
     pub messages: Option<u64>,
     /// Updates applied.
     pub updates: u64,
+    /// Updates that were not needed: duplicates, and what a snapshot contained already.
+    pub dropped: u64,
     /// How often updates were missing.
     pub gaps: u64,
     /// How often the book was void and had to be built anew.
@@ -308,6 +310,7 @@ impl BinanceBooks {
                 depth: book.book().depth(),
                 messages: Some(messages),
                 updates: counts.applied,
+                dropped: counts.stale + counts.duplicates,
                 gaps: counts.gaps,
                 resyncs: counts.resyncs,
             }

@@ -84,6 +84,8 @@ pub struct MarketPlan {
 /// What the exchange does.
 #[derive(Debug, Clone)]
 pub struct Plan {
+    /// The port on the loopback interface; 0 takes a free one.
+    pub port: u16,
     /// Made-up markets, at most one of each kind.
     pub markets: Vec<MarketPlan>,
     /// What the made-up flows follow from.
@@ -97,6 +99,25 @@ pub struct Plan {
     pub speed: Speed,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// Called first on every thread of the exchange. A thread inherits the cores of the one that
+    /// starts it: a bot that is pinned to one core sends them elsewhere here.
+    pub on_thread: fn(),
+}
+
+impl Default for Plan {
+    /// An exchange without markets or recordings, at the speed of life.
+    fn default() -> Self {
+        Self {
+            port: 0,
+            markets: Vec::new(),
+            seed: 1,
+            open_for: None,
+            recordings: Vec::new(),
+            speed: Speed::Times(1.0),
+            faults: Vec::new(),
+            on_thread: || {},
+        }
+    }
 }
 
 /// What all threads of the exchange share.
@@ -115,6 +136,7 @@ struct Shared {
     pings: AtomicU64,
     pongs: AtomicU64,
     failures: Mutex<Vec<String>>,
+    on_thread: fn(),
 }
 
 impl Shared {
@@ -145,7 +167,7 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Opens the exchange on a free port of the loopback interface.
+    /// Opens the exchange on the loopback interface.
     ///
     /// # Errors
     /// No socket or no thread can be had.
@@ -153,7 +175,9 @@ impl Exchange {
         // The address is taken at once and listened on when it is time: until then the kernel
         // refuses connections to it.
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        // A port that was just left by another run is free again.
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, plan.port)).into())?;
         let address = socket
             .local_addr()?
             .as_socket()
@@ -171,18 +195,21 @@ impl Exchange {
             pings: AtomicU64::new(0),
             pongs: AtomicU64::new(0),
             failures: Mutex::new(Vec::new()),
+            on_thread: plan.on_thread,
         });
         for market in &shared.markets {
             let (market, shared, open_for) =
                 (Arc::clone(market), Arc::clone(&shared), plan.open_for);
-            start("market", move || market.run(&shared, open_for))?;
+            start("market", plan.on_thread, move || {
+                market.run(&shared, open_for);
+            })?;
         }
         let refused = shared.faults.refuses();
         if !refused {
             socket.listen(128)?;
         }
         let for_acceptor = Arc::clone(&shared);
-        let acceptor = start("exchange", move || {
+        let acceptor = start("exchange", plan.on_thread, move || {
             if refused {
                 thread::sleep(REFUSED_FOR);
                 if let Err(error) = socket.listen(128) {
@@ -260,7 +287,9 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             Ok(_) if shared.closing.load(Ordering::Relaxed) => return,
             Ok((stream, _)) => {
                 let shared_too = Arc::clone(shared);
-                if let Err(error) = start("connection", move || web::serve(stream, &shared_too)) {
+                if let Err(error) = start("connection", shared.on_thread, move || {
+                    web::serve(stream, &shared_too);
+                }) {
                     shared.fail(format!("the exchange cannot start a thread: {error}"));
                 }
             }
@@ -270,33 +299,14 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-/// Starts a thread that may run on every core but the caller's.
-///
-/// A thread inherits the cores of the one that starts it. The bot pins itself to one core, and an
-/// exchange that shared it would make every message wait for a time slice.
-fn start(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<thread::JoinHandle<()>> {
+/// Starts a thread, which first does what the plan wants done on every one of them.
+fn start(
+    name: &str,
+    on_thread: fn(),
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<thread::JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(move || {
-        leave_the_pinned_core();
+        on_thread();
         body();
     })
 }
-
-#[cfg(target_os = "linux")]
-fn leave_the_pinned_core() {
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let Ok(inherited) = sched_getaffinity(None) else {
-        return;
-    };
-    if inherited.count() != 1 {
-        return;
-    }
-    let mut others = CpuSet::new();
-    (0..CpuSet::MAX_CPU)
-        .filter(|&core| !inherited.is_set(core))
-        .for_each(|core| others.set(core));
-    // A machine with one core leaves no other: the thread stays where it is.
-    let _ = sched_setaffinity(None, &others);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn leave_the_pinned_core() {}

@@ -119,6 +119,7 @@ fn push_levels<'a>(
 pub(super) struct Flow {
     symbol: String,
     stream: String,
+    ticker_stream: String,
     kind: MarketKind,
     random: Random,
     middle: i64,
@@ -150,6 +151,7 @@ impl Flow {
         Self {
             symbol: symbol.to_owned(),
             stream,
+            ticker_stream: format!("{}@bookTicker", symbol.to_lowercase()),
             kind,
             random,
             middle,
@@ -165,6 +167,10 @@ impl Flow {
 
     pub(super) fn stream(&self) -> &str {
         &self.stream
+    }
+
+    pub(super) fn ticker_stream(&self) -> &str {
+        &self.ticker_stream
     }
 
     pub(super) fn truth(&self) -> Truth {
@@ -225,6 +231,29 @@ impl Flow {
         push_levels(&mut text, of(false), DECIMALS);
         text.push_str("]}}");
         text
+    }
+
+    /// The touch as it is now, as Binance's `bookTicker` stream would send it.
+    pub(super) fn ticker(&self) -> String {
+        let side = |level: Option<(&i64, &i64)>| {
+            let (price, quantity) = level.map_or((0, 0), |(price, quantity)| (*price, *quantity));
+            (
+                Fixed {
+                    value: price,
+                    decimals: DECIMALS.price,
+                },
+                Fixed {
+                    value: quantity,
+                    decimals: DECIMALS.quantity,
+                },
+            )
+        };
+        let (bid, bid_quantity) = side(self.book.bids.iter().next_back());
+        let (ask, ask_quantity) = side(self.book.asks.iter().next());
+        format!(
+            "{{\"stream\":\"{}\",\"data\":{{\"e\":\"bookTicker\",\"u\":{},\"s\":\"{}\",\"b\":\"{bid}\",\"B\":\"{bid_quantity}\",\"a\":\"{ask}\",\"A\":\"{ask_quantity}\"}}}}",
+            self.ticker_stream, self.book.id, self.symbol
+        )
     }
 
     /// Moves the market a little, and returns every level that this has changed.

@@ -27,7 +27,17 @@ const SPOT_US: u64 = 100_000;
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) symbol: usize,
-    pub(super) text: String,
+    /// The depth diff.
+    pub(super) diff: String,
+    /// The best prices after it.
+    pub(super) ticker: String,
+}
+
+/// Which streams of a symbol a connection has subscribed to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subscription {
+    pub(super) diffs: bool,
+    pub(super) ticker: bool,
 }
 
 /// A market.
@@ -74,16 +84,14 @@ impl Market {
             .map(|flow| flow.snapshot(old))
     }
 
-    /// The numbers of the symbols whose depth streams are named in `streams`.
-    pub(super) fn symbols_of(&self, streams: &str) -> Vec<usize> {
+    /// For each symbol, which of the streams named in `streams` are its own.
+    pub(super) fn subscriptions(&self, streams: &str) -> Vec<Subscription> {
         let wanted: Vec<&str> = streams.split('/').collect();
-        let flows = lock(&self.flows);
-        flows
-            .iter()
-            .enumerate()
-            .filter(|(_, flow)| wanted.contains(&flow.stream()))
-            .map(|(index, _)| index)
-            .collect()
+        let subscription = |flow: &Flow| Subscription {
+            diffs: wanted.contains(&flow.stream()),
+            ticker: wanted.contains(&flow.ticker_stream()),
+        };
+        lock(&self.flows).iter().map(subscription).collect()
     }
 
     /// All events from now on; the channel ends when the market closes.
@@ -129,8 +137,15 @@ impl Market {
                 }
             }
             due[symbol] += self.interval();
-            let text = lock(&self.flows)[symbol].next_event();
-            self.tell(&Arc::new(Event { symbol, text }));
+            let (diff, ticker) = {
+                let flow = &mut lock(&self.flows)[symbol];
+                (flow.next_event(), flow.ticker())
+            };
+            self.tell(&Arc::new(Event {
+                symbol,
+                diff,
+                ticker,
+            }));
         }
         let mut listeners = lock(&self.listeners);
         self.closed.store(true, Ordering::Relaxed);

@@ -125,13 +125,20 @@ fn upgrade(stream: TcpStream, request: &Request, shared: &Shared) {
         return replay.run(session, shared);
     }
     let Some(market) = market else { return };
-    let symbols = market.symbols_of(request.parameter("streams").unwrap_or(""));
+    let subscriptions = market.subscriptions(request.parameter("streams").unwrap_or(""));
     let events = market.listen();
     for event in &events {
-        if !symbols.contains(&event.symbol) {
+        let Some(wanted) = subscriptions.get(event.symbol) else {
             continue;
+        };
+        let mut sent = Ok(());
+        if wanted.diffs {
+            sent = session.send_text(&event.diff, true);
         }
-        match session.send_text(&event.text, true) {
+        if wanted.ticker && sent.is_ok() {
+            sent = session.send_text(&event.ticker, false);
+        }
+        match sent {
             Ok(()) => {}
             Err(Ended::Gone) => return,
             Err(Ended::Stalled) => {

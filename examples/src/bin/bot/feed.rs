@@ -11,7 +11,7 @@ use std::time::Duration;
 use flux::time::Instant;
 use flux_examples::books::{Books, Effect, Fault};
 use flux_examples::report::Latency;
-use flux_examples::sync::Answer;
+use flux_examples::sync::{Answer, Cause};
 
 /// How many sentences wait to be printed; more are counted and dropped.
 const NEWS_MAX: usize = 32;
@@ -111,9 +111,7 @@ impl Feed {
         match effect {
             Ok(Effect::Updated(_)) => self.latency.borrow_mut().record(arrived.elapsed()),
             Ok(Effect::Nothing) => {}
-            Ok(Effect::Void(index, cause)) => {
-                self.tell(format!("{} is void: {cause}", self.symbol(index)))
-            }
+            Ok(Effect::Void(index, cause)) => self.on_void(index, cause),
             Err(fault) => {
                 count(&self.counters.refused, 1);
                 if self.books.borrow().snapshots_come_in_band() {
@@ -131,13 +129,24 @@ impl Feed {
     pub(crate) fn on_snapshot(&self, index: usize, text: &[u8]) -> Result<Answer, Fault> {
         let (answer, effect) = self.books.borrow_mut().on_snapshot(index, text)?;
         match effect {
-            Effect::Updated(_) => count(&self.counters.snapshots, 1),
-            Effect::Nothing => {}
-            Effect::Void(index, cause) => {
-                self.tell(format!("{} is void: {cause}", self.symbol(index)))
+            Effect::Updated(_) => {
+                count(&self.counters.snapshots, 1);
+                if self.counters.snapshots.get() > self.symbols.len() as u64 {
+                    self.tell(format!("{} has a book again", self.symbol(index)));
+                }
             }
+            Effect::Nothing => {}
+            Effect::Void(index, cause) => self.on_void(index, cause),
         }
         Ok(answer)
+    }
+
+    /// What a strategy must hear before anything else: quotes on this book must go.
+    fn on_void(&self, index: usize, cause: Cause) {
+        self.tell(format!(
+            "{} has no book: {cause}; asking for a snapshot",
+            self.symbol(index)
+        ));
     }
 
     /// The connection is up.

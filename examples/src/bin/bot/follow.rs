@@ -13,9 +13,10 @@ use flux::time::Instant;
 use flux_examples::backoff::Backoff;
 use flux_examples::books::Fault;
 use flux_examples::stamp::Stamped;
+use tungstenite::error::ProtocolError;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Message, WebSocket};
+use tungstenite::{HandshakeError, Message, WebSocket};
 
 use crate::feed::Feed;
 use crate::snapshots::Snapshots;
@@ -89,16 +90,15 @@ fn connect(feed: &Feed) -> Result<Socket, Broken> {
         .max_message_size(Some(MESSAGE_MAX))
         .max_frame_size(Some(MESSAGE_MAX));
     let upgraded = flux::timeout(deadline, || {
-        tungstenite::client::client_with_config(feed.endpoint.url.as_str(), stream, Some(config))
-    });
-    match upgraded.map_err(|_| Broken::Slow("the upgrade", deadline))? {
-        Ok((socket, _)) => Ok(socket),
-        Err(tungstenite::HandshakeError::Failure(error)) => Err(error.into()),
-        // A fiber's read and write never answer "later".
-        Err(tungstenite::HandshakeError::Interrupted(_)) => {
-            Err(Broken::Slow("the upgrade", deadline))
+        let url = feed.endpoint.url.as_str();
+        match tungstenite::client::client_with_config(url, stream, Some(config)) {
+            Ok((socket, _)) => Ok(socket),
+            Err(HandshakeError::Failure(error)) => Err(error.into()),
+            // A fiber's reads and writes never answer "later", so this cannot come.
+            Err(HandshakeError::Interrupted(_)) => Err(Broken::Slow("the upgrade", deadline)),
         }
-    }
+    });
+    upgraded.map_err(|_| Broken::Slow("the upgrade", deadline))?
 }
 
 /// The next message with data, or the close. Pings are answered on the way, and don't count as a
@@ -150,8 +150,10 @@ impl fmt::Display for Broken {
             Self::Slow(what, deadline) => write!(f, "waited {deadline:?} for {what}"),
             Self::WebSocket(error) => match &**error {
                 tungstenite::Error::Io(error) => write!(f, "connection lost: {error}"),
-                tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
-                    f.write_str("connection lost: the exchange closed it")
+                tungstenite::Error::ConnectionClosed
+                | tungstenite::Error::AlreadyClosed
+                | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                    f.write_str("connection lost: the exchange ended it without a close frame")
                 }
                 error => write!(f, "the exchange does not speak WebSocket: {error}"),
             },

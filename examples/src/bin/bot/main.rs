@@ -85,6 +85,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let stopped = stop.load(Ordering::Relaxed);
     end(exchange.as_ref(), &tasks, &fibers);
     let elapsed = began.elapsed();
+    screen.settle();
     print_news(&mut screen, &tasks);
 
     let mut sound = true;
@@ -187,7 +188,9 @@ fn print_news(screen: &mut Screen, tasks: &[Task]) {
 
 /// Asks everybody to come to an end, and waits a little for the close frames.
 fn end(exchange: Option<&Exchange>, tasks: &[Task], fibers: &[JoinHandle<Result<(), Stopped>>]) {
-    tasks.iter().for_each(|task| task.feed.stop());
+    for task in tasks {
+        task.feed.stop();
+    }
     let Some(exchange) = exchange else {
         // A real endpoint is not asked: the connection just ends.
         return;

@@ -119,19 +119,19 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
                     "--seconds",
                     &text("--seconds", parser.value()?)?,
                     0.0,
-                )?)
+                )?);
             }
             Long("symbols") => {
                 options.symbols = symbols(&text("--symbols", parser.value()?)?)?;
                 options.symbols_given = true;
             }
             Long("core") => {
-                options.core = Some(whole("--core", &text("--core", parser.value()?)?)?)
+                options.core = Some(whole("--core", &text("--core", parser.value()?)?)?);
             }
             Long("seed") => options.seed = whole("--seed", &text("--seed", parser.value()?)?)?,
             Long("expected") => options.expected = Some(parser.value()?.into()),
             Long("decimals") => {
-                options.decimals = Some(decimals(&text("--decimals", parser.value()?)?)?)
+                options.decimals = Some(decimals(&text("--decimals", parser.value()?)?)?);
             }
             Long("timeout") => {
                 let seconds = number("--timeout", &text("--timeout", parser.value()?)?, 0.01)?;

@@ -23,7 +23,7 @@ pub(crate) fn compare(screen: &mut Screen, exchange: Option<&Exchange>, tasks: &
     for task in tasks {
         match (&task.reference, exchange) {
             (Reference::Market(kind), Some(exchange)) => {
-                market(screen, exchange, *kind, task, &mut outcome)
+                market(screen, exchange, *kind, task, &mut outcome);
             }
             (Reference::Recording(number, expected, file), Some(exchange)) => {
                 if exchange.replayed_to_the_end(*number) && task.feed.is_finished() {

@@ -63,6 +63,8 @@ pub(crate) fn prepare(options: &Options) -> Result<(Option<Exchange>, Vec<Task>)
         recordings: recordings.clone(),
         speed: options.speed,
         faults: options.faults.clone(),
+        on_thread: leave_the_core,
+        ..Plan::default()
     })
     .map_err(|error| format!("the embedded exchange cannot be opened: {error}"))?;
     let address = exchange.address();
@@ -75,6 +77,13 @@ pub(crate) fn prepare(options: &Options) -> Result<(Option<Exchange>, Vec<Task>)
         replayed(options, address, number, recording, expected)
     }));
     Ok((Some(exchange), tasks))
+}
+
+/// The exchange's threads inherit the core that the reactor is pinned to, and would be in its way.
+fn leave_the_core() {
+    if let Err(error) = flux::unpin_thread() {
+        eprintln!("bot: the exchange shares the bot's core, so latencies are too long: {error}");
+    }
 }
 
 fn markets(options: &Options) -> Vec<MarketPlan> {

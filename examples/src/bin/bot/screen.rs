@@ -1,15 +1,16 @@
 //! What the bot prints: lines that are drawn again in place on a terminal, plain lines in a pipe.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
-use flux_examples::books::Row;
+use flux_examples::books::{Books, Row};
 use flux_examples::report::{Align, Latency, Table, bytes, grouped};
 
 use crate::plan::Task;
 
-/// The longest line on a terminal; a longer one would wrap and spoil the drawing.
-const WIDTH: usize = 118;
+/// The most lines that are drawn in place: more would leave a small terminal at its top.
+const LIVE_MAX: usize = 20;
 
 /// The output.
 #[derive(Debug)]
@@ -17,8 +18,8 @@ pub(crate) struct Screen {
     terminal: bool,
     /// Whether somebody still reads.
     open: bool,
-    /// Lines that the next drawing replaces.
-    drawn: usize,
+    /// The lines that are to be replaced, as they stand on the terminal now.
+    live: Vec<String>,
     /// Messages of each row at the last drawing, for rates.
     before: Vec<u64>,
 }
@@ -28,7 +29,7 @@ impl Screen {
         Self {
             terminal: io::stdout().is_terminal(),
             open: true,
-            drawn: 0,
+            live: Vec::new(),
             before: Vec::new(),
         }
     }
@@ -38,60 +39,72 @@ impl Screen {
         self.open
     }
 
-    /// Prints a line that stays.
+    /// Prints a line that stays, above the live lines if there are any.
     pub(crate) fn line(&mut self, text: &str) {
-        let erase = self.erase();
-        self.write(&format!("{erase}{text}\n"));
+        let live = std::mem::take(&mut self.live);
+        let erase = erase(live.len());
+        let again = draw(&live);
+        self.live = live;
+        self.write(&format!("{erase}{text}\n{again}"));
     }
 
     /// Prints one line per book, in place of those of the last time.
     pub(crate) fn live(&mut self, elapsed: Duration, since_last: Duration, tasks: &[Task]) {
-        let mut text = self.erase();
-        let mut row_number = 0;
+        let lines = self.lines(elapsed, since_last, tasks);
+        if self.terminal {
+            let erase = erase(self.live.len());
+            self.live = lines;
+            if self.live.len() > LIVE_MAX {
+                let more = self.live.split_off(LIVE_MAX - 1).len();
+                self.live.push(format!("        and {more} more"));
+            }
+            self.write(&format!("{erase}{}", draw(&self.live)));
+        } else {
+            self.write(
+                &lines
+                    .into_iter()
+                    .map(|line| line + "\n")
+                    .collect::<String>(),
+            );
+        }
+    }
+
+    /// Takes the live lines away for good.
+    pub(crate) fn settle(&mut self) {
+        let lines = std::mem::take(&mut self.live).len();
+        self.write(&erase(lines));
+    }
+
+    fn lines(&mut self, elapsed: Duration, since_last: Duration, tasks: &[Task]) -> Vec<String> {
+        let mut lines = Vec::new();
         for task in tasks {
             let feed_messages = task.feed.counters.messages.get();
-            let rows = task.feed.look(flux_examples::books::Books::rows);
-            let alone = rows.len() == 1;
-            let rows = if rows.is_empty() {
-                vec![Row {
+            let mut rows = task.feed.look(Books::rows);
+            if rows.is_empty() {
+                rows.push(Row {
                     state: "waiting",
                     ..Row::default()
-                }]
-            } else {
-                rows
-            };
+                });
+            }
+            let alone = rows.len() == 1;
             for row in rows {
                 let messages =
                     row.messages
                         .unwrap_or(if alone { feed_messages } else { row.updates });
-                if self.before.len() == row_number {
+                if self.before.len() == lines.len() {
                     self.before.push(0);
                 }
-                let new = messages.saturating_sub(self.before[row_number]);
-                self.before[row_number] = messages;
-                row_number += 1;
+                let before = std::mem::replace(&mut self.before[lines.len()], messages);
+                let rate = rate(messages.saturating_sub(before), since_last);
                 let state = match () {
                     () if task.feed.is_finished() => "finished",
                     () if task.feed.is_connected() => row.state,
                     () => "offline",
                 };
-                let line = live_line(elapsed, &task.feed.name, state, &row, rate(new, since_last));
-                text.push_str(&line);
-                text.push('\n');
+                lines.push(live_line(elapsed, &task.feed.name, state, &row, &rate));
             }
         }
-        if self.terminal {
-            self.drawn = row_number;
-        }
-        self.write(&text);
-    }
-
-    /// What takes back the lines of the last drawing.
-    fn erase(&mut self) -> String {
-        match std::mem::take(&mut self.drawn) {
-            0 => String::new(),
-            lines => format!("\x1b[{lines}A\x1b[J"),
-        }
+        lines
     }
 
     fn write(&mut self, text: &str) {
@@ -105,6 +118,23 @@ impl Screen {
             self.open = false;
         }
     }
+}
+
+/// Takes back so many lines.
+fn erase(lines: usize) -> String {
+    if lines == 0 {
+        String::new()
+    } else {
+        format!("\x1b[{lines}A\x1b[J")
+    }
+}
+
+/// Lines that don't wrap, however narrow the terminal: a wrapped one could not be taken back.
+fn draw(lines: &[String]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
+    format!("\x1b[?7l{}\n\x1b[?7h", lines.join("\n"))
 }
 
 fn rate(messages: u64, time: Duration) -> String {
@@ -122,18 +152,19 @@ fn rate(messages: u64, time: Duration) -> String {
     grouped(rate)
 }
 
-fn live_line(elapsed: Duration, feed: &str, state: &str, row: &Row, rate: String) -> String {
+fn live_line(elapsed: Duration, feed: &str, state: &str, row: &Row, rate: &str) -> String {
     let name = format!("{feed} {}", row.name);
     let bid = row.bid.as_deref().unwrap_or("-");
     let ask = row.ask.as_deref().unwrap_or("-");
     let (bids, asks) = row.depth;
-    let line = format!(
-        "{:>5} s  {name:<32} {state:<11} {bid:>14} / {ask:<14} {bids:>5} x {asks:<5} {rate:>7} msg/s",
-        elapsed.as_secs()
+    let mut line = format!(
+        "{:>4} s  {name:<28} {state:<11} {bid:>14} / {ask:<14} {:>13}  {rate:>7} msg/s",
+        elapsed.as_secs(),
+        format!("{bids} x {asks}"),
     );
-    let mut line: String = line.chars().take(WIDTH - 24).collect();
     if row.gaps + row.resyncs > 0 {
-        line.push_str(&format!("  gaps {}  resyncs {}", row.gaps, row.resyncs));
+        // A string takes any text.
+        let _ = write!(line, "  gaps {}  resyncs {}", row.gaps, row.resyncs);
     }
     line
 }
@@ -156,6 +187,7 @@ pub(crate) fn report(screen: &mut Screen, elapsed: Duration, tasks: &[Task]) {
         ("state", Left),
         ("messages", Right),
         ("updates", Right),
+        ("dropped", Right),
         ("msg/s", Right),
         ("best bid", Right),
         ("best ask", Right),
@@ -177,13 +209,14 @@ pub(crate) fn report(screen: &mut Screen, elapsed: Duration, tasks: &[Task]) {
             grouped(counters.refused.get()),
             grouped(counters.snapshots.get()),
         ]);
-        for row in feed.look(flux_examples::books::Books::rows) {
+        for row in feed.look(Books::rows) {
             let messages = row.messages.unwrap_or(row.updates);
             books.row(vec![
                 format!("{} {}", feed.name, row.name),
                 row.state.to_owned(),
                 grouped(messages),
                 grouped(row.updates),
+                grouped(row.dropped),
                 rate(messages, elapsed),
                 row.bid.unwrap_or_else(|| "-".to_owned()),
                 row.ask.unwrap_or_else(|| "-".to_owned()),
