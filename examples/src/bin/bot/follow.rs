@@ -39,6 +39,8 @@ pub(crate) fn follow(feed: Rc<Feed>) -> Result<(), Stopped> {
                 feed.on_finished();
                 return Ok(());
             }
+            // The end was wanted: the books stay as they are, for the report.
+            Err(_) if feed.is_stopping() => return Ok(()),
             Err(why) => {
                 let wait = backoff.wait();
                 feed.on_lost(&why.to_string(), wait);
