@@ -46,6 +46,8 @@ pub(super) struct Market {
     kind: MarketKind,
     flows: Mutex<Vec<Flow>>,
     listeners: Mutex<Vec<SyncSender<Arc<Event>>>>,
+    /// The last event of each symbol, for whoever comes after the close.
+    last: Mutex<Vec<Option<Arc<Event>>>>,
     closed: AtomicBool,
     pace: Mutex<Random>,
 }
@@ -61,6 +63,7 @@ impl Market {
                     .collect(),
             ),
             listeners: Mutex::new(Vec::new()),
+            last: Mutex::new(vec![None; plan.symbols.len()]),
             closed: AtomicBool::new(false),
             pace: Mutex::new(Random::new(seed)),
         }
@@ -92,6 +95,12 @@ impl Market {
             ticker: wanted.contains(&flow.ticker_stream()),
         };
         lock(&self.flows).iter().map(subscription).collect()
+    }
+
+    /// The last event of a symbol. A connection that was lost and is back after the close gets it:
+    /// a diff to ask a snapshot for, so that it ends with a book.
+    pub(super) fn last_event(&self, symbol: usize) -> Option<Arc<Event>> {
+        lock(&self.last).get(symbol)?.clone()
     }
 
     /// All events from now on; the channel ends when the market closes.
@@ -153,6 +162,7 @@ impl Market {
     }
 
     fn tell(&self, event: &Arc<Event>) {
+        lock(&self.last)[event.symbol] = Some(Arc::clone(event));
         // Sending may wait for a slow listener, and somebody may want to subscribe meanwhile.
         let mut present = std::mem::take(&mut *lock(&self.listeners));
         present.retain(|listener| listener.send(Arc::clone(event)).is_ok());

@@ -43,6 +43,8 @@ struct Follower {
     book: TrueBook,
     loaded: bool,
     diff: Diff,
+    /// The last diff, for a connection that was lost and is back after the end.
+    last: Vec<u8>,
     /// Diffs before the snapshot, as they were sent.
     early: Vec<Vec<u8>>,
 }
@@ -150,6 +152,10 @@ impl Replay {
                 }
             }
         }
+        if is_binance && diffs_sent == 0 {
+            let last = lock(&self.follower).last.clone();
+            session.send_text(std::str::from_utf8(&last).unwrap_or(""), true)?;
+        }
         Ok(session.flush()?)
     }
 
@@ -235,6 +241,8 @@ impl Follower {
         ) {
             return false;
         }
+        self.last.clear();
+        self.last.extend_from_slice(text);
         if self.loaded {
             self.apply();
         } else {

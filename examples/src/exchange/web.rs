@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::faults::FaultKind;
+use super::market::{Event, Subscription};
 use super::session::{Ended, Session};
 use super::{MarketKind, Shared};
 
@@ -127,18 +128,13 @@ fn upgrade(stream: TcpStream, request: &Request, shared: &Shared) {
     let Some(market) = market else { return };
     let subscriptions = market.subscriptions(request.parameter("streams").unwrap_or(""));
     let events = market.listen();
+    let mut seen = vec![false; subscriptions.len()];
     for event in &events {
         let Some(wanted) = subscriptions.get(event.symbol) else {
             continue;
         };
-        let mut sent = Ok(());
-        if wanted.diffs {
-            sent = session.send_text(&event.diff, true);
-        }
-        if wanted.ticker && sent.is_ok() {
-            sent = session.send_text(&event.ticker, false);
-        }
-        match sent {
+        seen[event.symbol] = true;
+        match send(&mut session, *wanted, &event) {
             Ok(()) => {}
             Err(Ended::Gone) => return,
             Err(Ended::Stalled) => {
@@ -148,9 +144,30 @@ fn upgrade(stream: TcpStream, request: &Request, shared: &Shared) {
             }
         }
     }
+    for (symbol, wanted) in subscriptions
+        .iter()
+        .enumerate()
+        .filter(|(symbol, _)| !seen[*symbol])
+    {
+        if let Some(event) = market.last_event(symbol)
+            && send(&mut session, *wanted, &event).is_err()
+        {
+            return;
+        }
+    }
     if session.flush().is_ok() {
         session.close(CloseCode::Normal, "the market has closed");
     }
+}
+
+fn send(session: &mut Session<'_>, wanted: Subscription, event: &Event) -> Result<(), Ended> {
+    if wanted.diffs {
+        session.send_text(&event.diff, true)?;
+    }
+    if wanted.ticker {
+        session.send_text(&event.ticker, false)?;
+    }
+    Ok(())
 }
 
 fn answer(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Result<()> {

@@ -103,11 +103,11 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         patience: Duration::from_secs(10),
         faults: Vec::new(),
     };
-    let mut seconds = None;
+    let (mut seconds, mut help) = (None, false);
     let mut parser = lexopt::Parser::from_args(arguments);
     while let Some(argument) = parser.next()? {
         match argument {
-            Short('h') | Long("help") => return Ok(Request::Help),
+            Short('h') | Long("help") => help = true,
             Long("replay") => options.replay.extend(parser.values()?.map(PathBuf::from)),
             // A list of files that the shell made: `--replay *.gz` needs no quoting.
             Value(file) if !options.replay.is_empty() => options.replay.push(file.into()),
@@ -143,6 +143,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             }
             other => return Err(other.unexpected().into()),
         }
+    }
+    if help {
+        return Ok(Request::Help);
     }
     // Recordings end by themselves; 0 means for ever.
     let default = if options.replay.is_empty() {

@@ -316,7 +316,12 @@ fn resolve(flag: &str, url: &str, scheme: &str) -> Result<(Uri, SocketAddr), Ref
         .host()
         .ok_or_else(|| format!("`{flag} {url}` names no host"))?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    let port = uri.port_u16().unwrap_or(80);
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let port = match (uri.port_u16(), authority == uri.host().unwrap_or("")) {
+        (Some(port), _) => port,
+        (None, true) => 80,
+        (None, false) => return Err(format!("`{flag} {url}`: `{authority}` is no host and port")),
+    };
     let found = (host, port)
         .to_socket_addrs()
         .map_err(|error| format!("`{flag}`: the host `{host}` was not found: {error}"))?;
