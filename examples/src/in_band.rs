@@ -6,9 +6,10 @@
 //! Knows nothing of any venue's messages, except that levels are arrays that begin with a price and
 //! a quantity.
 
-use crate::book::{Edge, TextBook};
+use crate::book::Edge;
 use crate::decimal::DecimalError;
 use crate::scan::{Cursor, ScanError};
+use crate::text_book::TextBook;
 
 /// The book of one instrument.
 #[derive(Debug)]

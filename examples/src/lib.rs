@@ -25,4 +25,5 @@ pub mod report;
 pub mod scan;
 pub mod stamp;
 pub mod sync;
+pub mod text_book;
 pub mod verify;

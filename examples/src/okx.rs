@@ -6,10 +6,11 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::book::{Crc, Edge, TextBook};
+use crate::book::{Crc, Edge};
 use crate::decimal::DecimalError;
 use crate::in_band::{InBandBooks, apply_levels};
 use crate::scan::{Cursor, ScanError};
+use crate::text_book::TextBook;
 
 /// How many levels of each side the checksum covers.
 const CHECKSUM_LEVELS: usize = 25;
