@@ -63,7 +63,7 @@
 //! where it would have to wait. A panic ends its fiber alone; [`JoinHandle::join`] hands it on.
 
 #[cfg(not(target_os = "linux"))]
-compile_error!("this version of flux runs on Linux alone: `io_uring` is the one engine it has");
+compile_error!("this version of flux runs on Linux alone: `io_uring` and `epoll` are its engines");
 
 mod clock;
 mod config;

@@ -87,6 +87,30 @@ impl<T: Linked<L>, L> List<T, L> {
         self.len.set(self.len.get() + 1);
     }
 
+    /// Puts a node first: one that was taken out too early.
+    ///
+    /// # Safety
+    /// As [`push_back`](Self::push_back).
+    pub(crate) unsafe fn push_front(&self, node: &T) {
+        let links = node.links();
+        assert!(
+            !links.linked.get(),
+            "a node is in one list of a kind at a time"
+        );
+        let head = self.head.get();
+        links.linked.set(true);
+        links.previous.set(ptr::null());
+        links.next.set(head);
+        if head.is_null() {
+            self.tail.set(node);
+        } else {
+            // SAFETY: alive: `head` is in this list, and whoever put it there promised that it stays.
+            unsafe { &*head }.links().previous.set(node);
+        }
+        self.head.set(node);
+        self.len.set(self.len.get() + 1);
+    }
+
     /// Takes the first node out.
     pub(crate) fn pop_front(&self) -> Option<&T> {
         let head = self.head.get();

@@ -56,6 +56,29 @@ pub(crate) enum Request {
     Ready { fd: RawFd, write: bool },
 }
 
+impl Request {
+    /// The descriptor that it is about.
+    pub(crate) fn fd(self) -> Option<RawFd> {
+        match self {
+            Self::Nothing => None,
+            Self::Receive { fd, .. }
+            | Self::Send { fd, .. }
+            | Self::Accept { fd, .. }
+            | Self::Connect { fd, .. }
+            | Self::Ready { fd, .. } => Some(fd),
+        }
+    }
+
+    /// Whether it waits for room to write, rather than for something to read.
+    pub(crate) fn writes(self) -> bool {
+        match self {
+            Self::Send { .. } | Self::Connect { .. } => true,
+            Self::Ready { write, .. } => write,
+            Self::Nothing | Self::Receive { .. } | Self::Accept { .. } => false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Idle,

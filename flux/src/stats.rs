@@ -9,6 +9,8 @@ use crate::reactor::current;
 pub struct Stats {
     /// The engine in use, as in `engine = ".."`.
     pub engine: &'static str,
+    /// Why `auto` did not take a better one: who refuses it, and what to do.
+    pub engine_refused: Option<&'static str>,
     /// Turns of the loop.
     pub turns: u64,
     /// Times that a fiber was resumed.
@@ -72,7 +74,8 @@ pub struct StackStats {
 /// # fn main() -> Result<(), flux::RunError> {
 /// flux::Config::new().run(|| {
 ///     let stats = flux::stats();
-///     assert_eq!((stats.engine, stats.fibers_live), ("io_uring", 1));
+///     println!("{} {:?}", stats.engine, stats.engine_refused);
+///     assert_eq!(stats.fibers_live, 1);
 /// })
 /// # }
 /// ```
@@ -86,6 +89,7 @@ pub fn stats() -> Stats {
         let slabs = reactor.slabs.borrow();
         Stats {
             engine: engine.name(),
+            engine_refused: reactor.refused,
             turns: reactor.turns.get(),
             switches: reactor.switches.get(),
             fibers_live: reactor.sched.live() as usize,

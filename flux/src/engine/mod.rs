@@ -6,14 +6,19 @@
 
 #![allow(unsafe_code, reason = "passes on the promises that ops need")]
 
-pub(crate) mod uring;
+mod epoll;
+pub(crate) mod readiness;
+mod uring;
 
 use std::io;
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use crate::config::{Config, EventEngine};
 use crate::error::InitError;
 use crate::op::Op;
+use epoll::Epoll;
+use readiness::Readiness;
 use uring::Uring;
 
 /// How long a turn may wait in the kernel when nothing has completed.
@@ -55,22 +60,39 @@ pub(crate) enum CancelOutcome {
 
 pub(crate) enum Engine {
     Uring(Uring),
+    Epoll(Readiness<Epoll>),
+}
+
+fn uring(config: &Config) -> Result<Engine, InitError> {
+    Uring::new(config.submission_entries).map(Engine::Uring)
+}
+
+fn epoll() -> Result<Engine, InitError> {
+    match Epoll::new() {
+        Ok(epoll) => Ok(Engine::Epoll(Readiness::new(epoll))),
+        Err(error) => Err(InitError::EngineUnavailable {
+            engine: EventEngine::Epoll.name(),
+            why: format!("the kernel says: {error}"),
+        }),
+    }
 }
 
 impl Engine {
-    /// Makes the engine that was asked for, and lets it prove itself.
-    pub(crate) fn new(config: &Config) -> Result<Self, InitError> {
+    /// Makes the engine that was asked for, and lets it prove itself; with `auto`, the best that does. Answers
+    /// too why a better one is not in use.
+    pub(crate) fn new(config: &Config) -> Result<(Self, Option<InitError>), InitError> {
+        let chosen = |engine| (engine, None);
         match config.engine {
-            EventEngine::Auto | EventEngine::IoUring => {
-                Uring::new(config.submission_entries).map(Self::Uring)
-            }
-            EventEngine::Epoll => Err(InitError::EngineUnavailable {
-                engine: "epoll",
-                why: "this version of flux has `io_uring` alone; use that, or `auto`".into(),
-            }),
+            EventEngine::IoUring => uring(config).map(chosen),
+            EventEngine::Epoll => epoll().map(chosen),
+            EventEngine::Auto => match uring(config) {
+                Ok(engine) => Ok(chosen(engine)),
+                Err(refused) => Ok((epoll()?, Some(refused))),
+            },
             EventEngine::Kqueue => Err(InitError::EngineUnavailable {
                 engine: "kqueue",
-                why: "it belongs to macOS and the BSDs; use `io_uring`, or `auto`".into(),
+                why: "it belongs to macOS and the BSDs; use `auto`, which takes the best there is"
+                    .into(),
             }),
         }
     }
@@ -78,10 +100,12 @@ impl Engine {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Uring(_) => EventEngine::IoUring.name(),
+            Self::Epoll(_) => EventEngine::Epoll.name(),
         }
     }
 
-    /// Takes an op; it completes in a later [`turn`](Self::turn). Never fails, never completes at once.
+    /// Takes an op; it completes at once, where that needs no waiting, or in a later [`turn`](Self::turn).
+    /// Never fails.
     ///
     /// # Safety
     /// The op, and all that its request points to, stays where it is, alive and unused by others, until
@@ -91,6 +115,8 @@ impl Engine {
         match self {
             // SAFETY: the caller's promise is passed on.
             Self::Uring(uring) => unsafe { uring.submit(op) },
+            // SAFETY: the caller's promise is passed on.
+            Self::Epoll(epoll) => unsafe { epoll.submit(op) },
         }
     }
 
@@ -102,6 +128,8 @@ impl Engine {
         match self {
             // SAFETY: the caller's promise is passed on.
             Self::Uring(uring) => unsafe { uring.cancel(op) },
+            // SAFETY: the caller's promise is passed on.
+            Self::Epoll(epoll) => unsafe { epoll.cancel(op) },
         }
     }
 
@@ -110,6 +138,16 @@ impl Engine {
     pub(crate) fn turn(&mut self, wait: Wait, done: impl FnMut(&Op)) -> io::Result<()> {
         match self {
             Self::Uring(uring) => uring.turn(wait, done),
+            Self::Epoll(epoll) => epoll.turn(wait, done),
+        }
+    }
+
+    /// Forgets what is known of a descriptor that is about to be closed, or given away.
+    pub(crate) fn detach(&mut self, fd: RawFd) {
+        match self {
+            // The kernel keeps the file open for as long as a request uses it.
+            Self::Uring(_) => {}
+            Self::Epoll(epoll) => epoll.detach(fd),
         }
     }
 
@@ -118,12 +156,14 @@ impl Engine {
     pub(crate) fn in_flight(&self) -> usize {
         match self {
             Self::Uring(uring) => uring.in_flight(),
+            Self::Epoll(epoll) => epoll.in_flight(),
         }
     }
 
     pub(crate) fn counters(&self) -> Counters {
         match self {
             Self::Uring(uring) => uring.counters(),
+            Self::Epoll(epoll) => epoll.counters(),
         }
     }
 }

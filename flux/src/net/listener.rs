@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use crate::net::addr::ToSocketAddrs;
+use crate::net::descriptor::Descriptor;
 use crate::net::io as socket_io;
 use crate::net::stream::TcpStream;
 
@@ -27,7 +28,7 @@ use crate::net::stream::TcpStream;
 /// # }
 /// ```
 pub struct TcpListener {
-    inner: std::net::TcpListener,
+    inner: Descriptor<std::net::TcpListener>,
 }
 
 impl TcpListener {
@@ -39,7 +40,7 @@ impl TcpListener {
         let mut last = None;
         for address in addresses.to_socket_addrs()? {
             match std::net::TcpListener::bind(address) {
-                Ok(inner) => return Ok(Self { inner }),
+                Ok(inner) => return Ok(Self::wrap(inner)),
                 Err(error) => last = Some(error),
             }
         }
@@ -89,7 +90,7 @@ impl TcpListener {
     /// # Errors
     /// When no file descriptor is left.
     pub fn try_clone(&self) -> io::Result<Self> {
-        self.inner.try_clone().map(|inner| Self { inner })
+        self.inner.try_clone().map(Self::wrap)
     }
 
     /// How many hops a packet of its connections may take.
@@ -123,15 +124,22 @@ impl TcpListener {
     /// request, not the thread.
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(false)?;
-        Ok(Self { inner: listener })
+        Ok(Self::wrap(listener))
     }
 
     /// Gives the listener to std, blocking.
     ///
     /// # Errors
-    /// None now; another engine may have to change the socket's mode.
+    /// When the socket cannot be set to blocking, which an engine may have changed.
     pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        Ok(self.inner)
+        self.inner.set_nonblocking(false)?;
+        Ok(self.inner.into_inner())
+    }
+
+    fn wrap(inner: std::net::TcpListener) -> Self {
+        Self {
+            inner: Descriptor::new(inner),
+        }
     }
 }
 
@@ -154,7 +162,7 @@ impl FusedIterator for Incoming<'_> {}
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
+        (*self.inner).fmt(f)
     }
 }
 
@@ -172,20 +180,18 @@ impl AsRawFd for TcpListener {
 
 impl IntoRawFd for TcpListener {
     fn into_raw_fd(self) -> RawFd {
-        self.inner.into_raw_fd()
+        self.inner.into_inner().into_raw_fd()
     }
 }
 
 impl From<TcpListener> for OwnedFd {
     fn from(listener: TcpListener) -> Self {
-        listener.inner.into()
+        listener.inner.into_inner().into()
     }
 }
 
 impl From<OwnedFd> for TcpListener {
     fn from(descriptor: OwnedFd) -> Self {
-        Self {
-            inner: descriptor.into(),
-        }
+        Self::wrap(descriptor.into())
     }
 }

@@ -5,6 +5,7 @@
 //! a clear error; dropping one there is fine.
 
 mod addr;
+mod descriptor;
 mod io;
 mod listener;
 mod stream;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::net::addr::ToSocketAddrs;
+use crate::net::descriptor::Descriptor;
 use crate::net::io as socket_io;
 
 /// A TCP connection, with the methods of [`std::net::TcpStream`]: what blocks there suspends here.
@@ -51,7 +52,7 @@ use crate::net::io as socket_io;
 /// # }
 /// ```
 pub struct TcpStream {
-    inner: std::net::TcpStream,
+    inner: Descriptor<std::net::TcpStream>,
     // Nanoseconds; 0 is "for ever". Atomic because sockets are `Sync`, and relaxed since each stands alone.
     read_timeout_ns: AtomicU64,
     write_timeout_ns: AtomicU64,
@@ -109,7 +110,7 @@ impl TcpStream {
 
     pub(super) fn wrap(inner: std::net::TcpStream) -> Self {
         Self {
-            inner,
+            inner: Descriptor::new(inner),
             read_timeout_ns: AtomicU64::new(0),
             write_timeout_ns: AtomicU64::new(0),
         }
@@ -140,7 +141,9 @@ impl TcpStream {
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
         self.inner.set_read_timeout(self.read_timeout()?)?;
         self.inner.set_write_timeout(self.write_timeout()?)?;
-        Ok(self.inner)
+        // An engine may have changed the mode.
+        self.inner.set_nonblocking(false)?;
+        Ok(self.inner.into_inner())
     }
 
     /// The address of the other side.
@@ -317,7 +320,7 @@ impl Write for TcpStream {
 
 impl fmt::Debug for TcpStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.inner.fmt(f)
+        (*self.inner).fmt(f)
     }
 }
 
@@ -335,13 +338,13 @@ impl AsRawFd for TcpStream {
 
 impl IntoRawFd for TcpStream {
     fn into_raw_fd(self) -> RawFd {
-        self.inner.into_raw_fd()
+        self.inner.into_inner().into_raw_fd()
     }
 }
 
 impl From<TcpStream> for OwnedFd {
     fn from(stream: TcpStream) -> Self {
-        stream.inner.into()
+        stream.inner.into_inner().into()
     }
 }
 

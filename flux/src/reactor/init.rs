@@ -6,6 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::config::{Config, Core, EventEngine, StackClass};
 use crate::engine::Engine;
@@ -20,6 +21,8 @@ use crate::sys::signal::FaultGuard;
 
 /// The cores that this process could use before a reactor pinned its thread.
 static CORES_BEFORE: OnceLock<Vec<usize>> = OnceLock::new();
+/// The core that the reactor's thread is pinned to; `usize::MAX` while it is not.
+static REACTOR_CORE: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 impl Config {
     /// Makes the reactor of this process on the calling thread, and pins that.
@@ -75,10 +78,12 @@ fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitErr
     };
     let [small, medium, large] = StackClass::ALL;
     let slabs = [slab(small)?, slab(medium)?, slab(large)?];
-    let engine = Engine::new(&config)?;
+    let (engine, refused) = Engine::new(&config)?;
     Ok(Reactor {
         sched: Sched::new(config.fibers),
         engine: RefCell::new(engine),
+        // Kept for as long as the process: whoever asks gets it without a copy.
+        refused: refused.map(|error| &*error.to_string().leak()),
         slabs: RefCell::new(slabs),
         config,
         grace_ends_ns: Cell::new(None),
@@ -111,7 +116,7 @@ impl Pinned {
                 .or_else(affinity::current),
         };
         if let Some(core) = core {
-            affinity::pin(&[core]).map_err(InitError::Pin)?;
+            pin_reactor(core)?;
         }
         Ok(Self {
             cores_before: allowed,
@@ -124,6 +129,7 @@ impl Drop for Pinned {
         // It was allowed there before; should the system have taken those cores away meanwhile, the
         // thread stays where it is.
         let _unchanged = affinity::pin(&self.cores_before);
+        REACTOR_CORE.store(usize::MAX, Ordering::Relaxed);
     }
 }
 
@@ -153,14 +159,21 @@ pub fn pin_to_core(core: usize) -> Result<(), InitError> {
         if !allowed.contains(&core) {
             return Err(InitError::Core { core, allowed });
         }
-        affinity::pin(&[core]).map_err(InitError::Pin)
+        pin_reactor(core)
     })
 }
 
-/// Lets the calling thread run on every core again that the process could use before flux pinned one.
+/// Pins the calling thread, and remembers the core as the reactor's.
+fn pin_reactor(core: usize) -> Result<(), InitError> {
+    affinity::pin(&[core]).map_err(InitError::Pin)?;
+    REACTOR_CORE.store(core, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Lets the calling thread run on every core that the process may use, but for the reactor's.
 ///
 /// A thread inherits the core of the thread that starts it: one that a fiber starts shares the reactor's
-/// core, and slows it down, until it has called this.
+/// core, and slows it down, until it has called this. Where there is one core alone, it stays there.
 ///
 /// # Errors
 /// [`InitError::Pin`]: the kernel refused.
@@ -178,7 +191,12 @@ pub fn pin_to_core(core: usize) -> Result<(), InitError> {
 /// # }
 /// ```
 pub fn unpin_thread() -> Result<(), InitError> {
-    affinity::pin(&cores_before()?).map_err(InitError::Pin)
+    let mut cores = cores_before()?;
+    let reactors = REACTOR_CORE.load(Ordering::Relaxed);
+    if cores.len() > 1 {
+        cores.retain(|core| *core != reactors);
+    }
+    affinity::pin(&cores).map_err(InitError::Pin)
 }
 
 fn cores_before() -> Result<Vec<usize>, InitError> {

@@ -67,6 +67,8 @@ pub struct Reactor {
     pub(crate) sched: Sched,
     // Before the slabs: the ring is closed before the memory that it could write into goes.
     pub(crate) engine: RefCell<Engine>,
+    /// Why a better engine is not in use.
+    pub(crate) refused: Option<&'static str>,
     pub(crate) slabs: RefCell<[Slab; 3]>,
     pub(crate) config: Config,
     /// When the fibers that are left must have ended, once the main fiber has.

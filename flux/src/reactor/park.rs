@@ -171,6 +171,10 @@ impl Reactor {
         // SAFETY: the op stays in this frame until it is done (the loop below): a suspended frame is
         // neither unwound nor left; what it points to stays for as long (caller).
         unsafe { self.engine.borrow_mut().submit(&op) };
+        if op.state() == OpState::Done {
+            // An engine that makes the syscall itself did so at once.
+            self.spend();
+        }
         while op.state() != OpState::Done {
             self.park(Waiting::Op);
         }
