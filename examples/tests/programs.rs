@@ -48,3 +48,15 @@ fn the_exchange_says_where_it_is() {
     finish(child, line);
     run(env!("CARGO_BIN_EXE_exchange"), &["x"]).expect(2, &["exchange: `x` is no port"]);
 }
+
+#[test]
+fn the_readme_shows_the_tiny_bot_as_it_is() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let readme = std::fs::read_to_string(root.join("README.md")).expect("a README");
+    let source = include_str!("../src/bin/tiny_bot.rs");
+    let code = &source[source.find("use std::error").expect("its first import")..];
+    assert!(
+        readme.contains(code.trim_end()),
+        "the README's bot and examples/src/bin/tiny_bot.rs differ"
+    );
+}
