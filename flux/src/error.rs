@@ -292,6 +292,9 @@ pub enum RunError {
     Init(InitError),
     /// Every fiber waited for another one: the report says who held what and who waited for what.
     Deadlock(String),
+    /// The main fiber was told to end by [`shutdown`](crate::shutdown), and had not when the grace period was
+    /// over.
+    MainLeft,
     /// The kernel refused to go on with the engine.
     Engine(io::Error),
 }
@@ -301,6 +304,10 @@ impl fmt::Display for RunError {
         match self {
             Self::Init(error) => error.fmt(f),
             Self::Deadlock(report) => f.write_str(report),
+            Self::MainLeft => f.write_str(
+                "the main fiber had not ended when the grace period after `flux::shutdown` was over; \
+                 raise `grace`, or let it leave when its calls fail",
+            ),
             Self::Engine(error) => write!(f, "the engine failed: {error}"),
         }
     }
@@ -311,7 +318,7 @@ impl std::error::Error for RunError {
         match self {
             Self::Init(error) => Some(error),
             Self::Engine(error) => Some(error),
-            Self::Deadlock(_) => None,
+            Self::Deadlock(_) | Self::MainLeft => None,
         }
     }
 }

@@ -77,6 +77,7 @@ pub mod net;
 mod op;
 mod reactor;
 mod sched;
+pub mod signal;
 mod stack;
 mod stats;
 pub mod sync;
@@ -93,5 +94,5 @@ pub use reactor::{Reactor, init, pin_to_core, unpin_thread};
 pub use stats::{StackStats, Stats, stats};
 pub use task::{
     Builder, Fiber, IntoFiber, JoinHandle, Scope, ScopedJoinHandle, no_suspend, scope, shielded,
-    spawn, timeout, try_spawn, yield_now,
+    shutdown, spawn, timeout, try_spawn, yield_now,
 };

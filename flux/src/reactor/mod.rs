@@ -274,8 +274,10 @@ impl Reactor {
     pub(crate) fn close(&self) {
         self.sched.close();
         let grace = u64::try_from(self.config.grace.as_nanos()).unwrap_or(u64::MAX);
-        self.grace_ends_ns
-            .set(Some(clock::now_ns().saturating_add(grace)));
+        if self.grace_ends_ns.get().is_none() {
+            self.grace_ends_ns
+                .set(Some(clock::now_ns().saturating_add(grace)));
+        }
         let all = self.sched.arena.used();
         for index in all.filter(|index| *index != self.sched.current()) {
             if self.sched.arena.block(index).state.get() != State::Done {
@@ -291,6 +293,8 @@ impl Reactor {
     ///
     /// # Errors
     /// - [`RunError::Deadlock`]: every fiber waited for another one. They were cancelled, as at the end.
+    /// - [`RunError::MainLeft`]: `main` itself did not end within the grace period after
+    ///   [`shutdown`](crate::shutdown).
     /// - [`RunError::Engine`]: the kernel refused to go on.
     ///
     /// # Panics
@@ -318,9 +322,7 @@ impl Reactor {
         match frame.outcome.take() {
             Some(Ok(value)) => Ok(value),
             Some(Err(payload)) => resume_unwind(payload),
-            None => Err(RunError::Engine(io::Error::other(
-                "the main fiber did not end",
-            ))),
+            None => Err(RunError::MainLeft),
         }
     }
 

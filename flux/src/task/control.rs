@@ -83,6 +83,36 @@ pub fn timeout<T>(after: Duration, body: impl FnOnce() -> T) -> Result<T, Elapse
     }
 }
 
+/// Cancels every fiber, the calling one and the main fiber included, and starts the grace period.
+///
+/// Suspending calls fail from now on, in fibers that are spawned later too; work that must be finished runs in
+/// [`shielded`]. Fibers that have not ended when [`Config::grace`](crate::Config::grace) is over are named
+/// on stderr, and left.
+///
+/// # Panics
+/// Outside of a fiber.
+///
+/// # Example
+/// ```
+/// use std::time::Duration;
+///
+/// # fn main() -> Result<(), flux::RunError> {
+/// let ended = flux::Config::new().run(|| {
+///     drop(flux::spawn(flux::shutdown));
+///     flux::time::sleep(Duration::from_secs(3600))
+/// })?;
+/// assert_eq!(ended, Err(flux::Stopped::Cancelled));
+/// # Ok(())
+/// # }
+/// ```
+#[track_caller]
+pub fn shutdown() {
+    current::with(|reactor| {
+        reactor.close();
+        reactor.cancel(reactor.sched.current());
+    });
+}
+
 /// Runs `body` with the cancelled flag hidden, for work that must be finished: to cancel all orders, say.
 ///
 /// A cancel that comes meanwhile, or came before, is heard by the first suspending call afterwards.

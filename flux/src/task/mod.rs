@@ -6,7 +6,7 @@ mod handle;
 mod scope;
 mod spawn;
 
-pub use control::{no_suspend, shielded, timeout, yield_now};
+pub use control::{no_suspend, shielded, shutdown, timeout, yield_now};
 pub use fiber::{Fiber, IntoFiber};
 pub use handle::JoinHandle;
 pub use scope::{Scope, ScopedJoinHandle, scope};

@@ -1,0 +1,108 @@
+//! Waiting for signals of the process: Ctrl-C, a supervisor's "please end".
+
+#![allow(unsafe_code, reason = "waits at a descriptor that is open for ever")]
+
+use std::fmt;
+use std::io;
+
+use crate::op::Request;
+use crate::reactor::current;
+use crate::sys::interrupt;
+
+/// A signal, by its number on this system.
+///
+/// # Example
+/// ```
+/// use flux::signal::Signal;
+///
+/// assert_eq!(Signal::INTERRUPT.to_string(), "SIGINT");
+/// assert_eq!(Signal::from_raw(Signal::TERMINATE.as_raw()), Signal::TERMINATE);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Signal(i32);
+
+impl Signal {
+    /// `SIGINT`: Ctrl-C.
+    pub const INTERRUPT: Self = Self(interrupt::SIGINT);
+    /// `SIGTERM`: a supervisor wants the process to end.
+    pub const TERMINATE: Self = Self(interrupt::SIGTERM);
+    /// `SIGHUP`: the terminal is gone; by custom, "read the configuration again".
+    pub const HANGUP: Self = Self(interrupt::SIGHUP);
+    /// `SIGUSR1`.
+    pub const USER1: Self = Self(interrupt::SIGUSR1);
+    /// `SIGUSR2`.
+    pub const USER2: Self = Self(interrupt::SIGUSR2);
+
+    /// The signal of this number.
+    pub const fn from_raw(number: i32) -> Self {
+        Self(number)
+    }
+
+    /// The signal's number.
+    pub const fn as_raw(self) -> i32 {
+        self.0
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::INTERRUPT => f.write_str("SIGINT"),
+            Self::TERMINATE => f.write_str("SIGTERM"),
+            Self::HANGUP => f.write_str("SIGHUP"),
+            Self::USER1 => f.write_str("SIGUSR1"),
+            Self::USER2 => f.write_str("SIGUSR2"),
+            Self(number) => write!(f, "signal {number}"),
+        }
+    }
+}
+
+/// Waits for one of these signals, and returns which one came.
+///
+/// From the first call that names a signal on, that signal does not end the process any more, for as long as
+/// the process lives; what comes while nobody waits is kept, once, for the next call. With no signal named
+/// it waits until it is stopped.
+///
+/// # Suspends
+/// Until a signal comes, the fiber is cancelled, or the deadline of an enclosing [`timeout`](crate::timeout)
+/// passes.
+///
+/// # Errors
+/// - `InvalidInput`: a signal that cannot be caught (`SIGKILL`, `SIGSTOP`), or none of this system.
+/// - `ECANCELED` and `TimedOut` as every call that waits; `Unsupported` outside of a fiber.
+///
+/// # Example
+/// ```no_run
+/// use flux::signal::{self, Signal};
+///
+/// # fn trade() {}
+/// #[flux::main]
+/// fn main() -> std::io::Result<()> {
+///     drop(flux::spawn(trade));
+///     let signal = signal::wait(&[Signal::INTERRUPT, Signal::TERMINATE])?;
+///     println!("{signal}: pulling quotes");
+///     Ok(()) // the others are cancelled, and have `grace` to end
+/// }
+/// ```
+#[track_caller]
+pub fn wait(signals: &[Signal]) -> io::Result<Signal> {
+    for signal in signals {
+        interrupt::catch(signal.0)?;
+    }
+    loop {
+        // In this order: a signal that comes in between rings again.
+        interrupt::silence();
+        if let Some(signal) = signals.iter().find(|signal| interrupt::take(signal.0)) {
+            return Ok(*signal);
+        }
+        let request = Request::Ready {
+            fd: interrupt::bell()?,
+            write: false,
+        };
+        let rung = current::try_with(|reactor| {
+            // SAFETY: the request points to nothing, and its descriptor is open for ever.
+            unsafe { reactor.perform(request, None) }
+        });
+        rung.unwrap_or_else(|| Err(current::outside_error()))?;
+    }
+}
