@@ -306,12 +306,12 @@ fn a_core_that_spins_for_a_time_does_so_each_time_that_nothing_is_ready() {
         "a_core_that_spins_for_a_time_does_so_each_time_that_nothing_is_ready",
         &[&[]],
         || {
-            let spin = Duration::from_millis(100);
-            let config = config().idle(Idle::SpinThenBlock(spin));
+            const SPIN: Duration = Duration::from_millis(100);
+            let config = config().idle(Idle::SpinThenBlock(SPIN));
             let turns = config.run(|| {
                 [(); 6].map(|()| {
                     let before = flux::stats().turns;
-                    sleep(spin / 3).unwrap();
+                    sleep(SPIN / 3).unwrap();
                     flux::stats().turns - before
                 })
             });
@@ -323,7 +323,7 @@ fn a_core_that_spins_for_a_time_does_so_each_time_that_nothing_is_ready() {
             let turns = config.run(|| {
                 sleep(Duration::from_millis(1)).unwrap();
                 let before = flux::stats();
-                sleep(spin).unwrap();
+                sleep(SPIN).unwrap();
                 let after = flux::stats();
                 after.turns - before.turns
             });
@@ -369,6 +369,24 @@ fn the_reactors_thread_is_pinned_while_it_runs_and_free_again_after_it() {
 }
 
 #[test]
+fn a_reactor_whose_fibers_outlast_it_gives_the_core_up_with_them() {
+    passes_in(
+        "a_reactor_whose_fibers_outlast_it_gives_the_core_up_with_them",
+        &[&[]],
+        || {
+            let before = cores();
+            let config = Config::new().core(Core::Number(last_core())).grace(SHORT);
+            let outcome = config.run(|| {
+                drop(spawn(|| flux::shielded(|| sleep(Duration::from_hours(1)))));
+                yield_now().unwrap();
+            });
+            outcome.unwrap();
+            assert_eq!(cores(), before);
+        },
+    );
+}
+
+#[test]
 fn the_environment_moves_the_reactor_to_another_core() {
     let last = last_core().to_string();
     passes_in(
@@ -399,7 +417,9 @@ fn a_fiber_moves_the_reactor_and_a_thread_leaves_its_core() {
         || {
             let before = cores();
             let last = last_core();
-            let outcome = Config::new().core(Core::None).run(|| {
+            let known = before.clone();
+            let outcome = Config::new().core(Core::None).run(move || {
+                let before = known;
                 assert_eq!(cores(), before);
                 flux::pin_to_core(last).unwrap();
                 assert_eq!(cores(), last.to_string());
