@@ -1,13 +1,14 @@
 //! Fibers that are cancelled in whatever they wait for, before, while, or just as it happens.
 
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use flux::net::{TcpListener, TcpStream};
 use flux::sync::{RecvError, SendError};
 use flux::time::sleep;
-use flux::{Builder, JoinError, JoinHandle, StackClass, Stopped, yield_now};
+use flux::{Builder, Fiber, JoinError, JoinHandle, StackClass, Stopped, yield_now};
 use flux_examples::random::Random;
 
 use crate::acts::pause;
@@ -82,12 +83,7 @@ fn victim(world: &Rc<World>, random: &mut Random, which: usize) -> io::Result<Jo
             }
         }),
         2 => {
-            let listener = TcpListener::bind((
-                "127.0.0.1"
-                    .parse::<std::net::IpAddr>()
-                    .map_err(io::Error::other)?,
-                0,
-            ))?;
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             fiber.spawn(move || listener.accept().map(drop).into())
         }
         3 => {
@@ -139,28 +135,26 @@ fn victim(world: &Rc<World>, random: &mut Random, which: usize) -> io::Result<Jo
 fn race(world: &Rc<World>, random: &mut Random) -> io::Result<()> {
     const BYTES: [u8; 4] = *b"tick";
     let (near, mut far) = world.pair()?;
-    let near = Rc::new(near);
-    let reading = Rc::clone(&near);
-    let reader = Builder::new()
-        .name("reader")
-        .stack(StackClass::Small)
-        .spawn(move || {
+    let read = flux::scope(|scope| {
+        let reader = scope.spawn_fiber(Fiber::new(StackClass::Small, "reader", || {
             let mut bytes = [0; 4];
-            let count = (&*reading).read(&mut bytes)?;
+            let count = (&near).read(&mut bytes)?;
             io::Result::Ok((count, bytes))
-        });
-    pause(random).map_err(io::Error::other)?;
-    let cancel_first = random.one_in(2);
-    if cancel_first {
-        reader.cancel();
-    }
-    far.write_all(&BYTES)?;
-    pause(random).map_err(io::Error::other)?;
-    if !cancel_first {
-        reader.cancel();
-    }
+        }));
+        pause(random).map_err(io::Error::other)?;
+        let cancel_first = random.one_in(2);
+        if cancel_first {
+            reader.cancel();
+        }
+        far.write_all(&BYTES)?;
+        pause(random).map_err(io::Error::other)?;
+        if !cancel_first {
+            reader.cancel();
+        }
+        reader.join()?
+    });
     world.count(Kind::CancelRace);
-    let (count, mut bytes) = match reader.join()? {
+    let (count, mut bytes) = match read {
         Ok(read) => {
             world.count(Kind::CancelLate);
             read
@@ -168,7 +162,7 @@ fn race(world: &Rc<World>, random: &mut Random) -> io::Result<()> {
         Err(error) if is_cancel(&error) => (0, [0; 4]),
         Err(error) => return Err(error),
     };
-    (&*near).read_exact(&mut bytes[count..])?;
+    (&near).read_exact(&mut bytes[count..])?;
     if bytes == BYTES {
         Ok(())
     } else {

@@ -106,11 +106,15 @@ pub(crate) fn line(elapsed: Duration, world: &World, now: &Census, made: u64) {
     }
     if !HEAD.replace(true) {
         print!("{:>8}", "seconds");
-        columns.iter().for_each(|(name, _)| print!(" {name:>9}"));
+        for (name, _) in columns {
+            print!(" {name:>9}");
+        }
         println!();
     }
     print!("{:>8.1}", elapsed.as_secs_f64());
-    columns.iter().for_each(|(_, count)| print!(" {count:>9}"));
+    for (_, count) in columns {
+        print!(" {count:>9}");
+    }
     println!();
 }
 

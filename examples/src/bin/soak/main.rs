@@ -27,7 +27,7 @@ mod world;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flux::time::{Instant, sleep};
@@ -38,15 +38,15 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use watchdog::Watchdog;
 use world::{Act, World};
 
-/// The stacks of each class: enough for all drivers and what they spawn, and few enough to run out now and
-/// then.
+/// The stacks of each class: enough for all drivers and what they wait for, and few enough to run out now
+/// and then, when what is spawned waits for one.
 const STACKS: [(StackClass, usize); 3] = [
-    (StackClass::Small, 256),
-    (StackClass::Medium, 64),
-    (StackClass::Large, 12),
+    (StackClass::Small, 96),
+    (StackClass::Medium, 40),
+    (StackClass::Large, 10),
 ];
-/// Control blocks; spawning fails, or waits, when they are used up.
-const FIBERS: usize = 512;
+/// Control blocks: enough for the same, and few enough that a burst of spawns is refused now and then.
+const FIBERS: usize = 176;
 /// How often the watchdog is told that the core is alive, and Ctrl-C looked for.
 const TICK: Duration = Duration::from_millis(20);
 /// How long what the drivers left running may take to end.
@@ -132,10 +132,10 @@ fn soak(options: &Options) -> Act {
     touch_every_stack()?;
 
     let began = Instant::now();
-    let mut first = None;
+    let (mut first, mut compared) = (None, 0);
     let outcome = loop {
         let left = options.time.saturating_sub(began.elapsed());
-        if left.is_zero() || interrupted.load(std::sync::atomic::Ordering::Relaxed) {
+        if left.is_zero() || interrupted.load(Ordering::Relaxed) {
             break Ok(());
         }
         let time = left.min(options.interval());
@@ -154,16 +154,16 @@ fn soak(options: &Options) -> Act {
         if let Some(drift) = census::drift(first, &now, made) {
             break Err(drift);
         }
+        compared += 1;
     };
     watchdog.stop();
     world.tally.report();
     outcome.map_err(|sentence| format!("{sentence} (seed {})", options.seed))?;
     println!(
         "{}",
-        if first.is_none() {
-            "ended before the first interval was over: nothing was compared"
-        } else {
-            "nothing drifted"
+        match compared {
+            0 => "ended before a second interval was over: nothing was compared",
+            _ => "nothing drifted",
         }
     );
     Ok(())
@@ -178,7 +178,7 @@ fn interval(
     time: Duration,
 ) -> Result<u64, String> {
     world.begin(Instant::now() + time);
-    watchdog.expect_end_in(time + SETTLING);
+    watchdog.expect_end_in(time);
     let before = counting::made();
     flux::scope(|scope| {
         let servers: [_; world::LISTENERS] = std::array::from_fn(|number| {
@@ -201,7 +201,7 @@ fn interval(
             }
             while !world.over() {
                 watchdog.alive();
-                if interrupted.load(std::sync::atomic::Ordering::Relaxed) {
+                if interrupted.load(Ordering::Relaxed) {
                     world.begin(Instant::now());
                 }
                 if sleep(TICK).is_err() {
@@ -242,26 +242,25 @@ fn settle(world: &World) -> Act {
 /// Runs fibers on all stacks at once, so that each has touched what it will touch: memory that is used
 /// for the first time is no drift.
 fn touch_every_stack() -> Act {
-    let (all, burning): (Vec<_>, _) = (
-        STACKS
-            .into_iter()
-            .flat_map(|(class, count)| (0..count).map(move |_| class))
-            .collect(),
-        || {
-            let deep = std::hint::black_box([1_u8; 40 * 1024]);
-            flux::yield_now().map(|()| deep[deep.len() / 2])
-        },
-    );
-    let mut handles: Vec<_> = all
-        .into_iter()
-        .map(|class| flux::spawn(Fiber::new(class, "warm-up", burning)))
-        .collect();
-    handles.drain(..).try_for_each(|handle| {
-        handle
-            .join()
-            .map(drop)
-            .map_err(|error| format!("the warm-up failed: {error}"))
-    })
+    for (class, count) in STACKS {
+        // The main fiber has a large one already.
+        let free = count - usize::from(class == StackClass::Large);
+        let handles: Vec<_> = (0..free)
+            .map(|_| {
+                flux::spawn(Fiber::new(class, "warm-up", || {
+                    let deep = std::hint::black_box([1_u8; 16 * 1024]);
+                    flux::yield_now().map(|()| deep[deep.len() / 2])
+                }))
+            })
+            .collect();
+        for handle in handles {
+            handle
+                .join()
+                .map_err(|error| format!("the warm-up failed: {error}"))?
+                .map_err(|stopped| format!("the warm-up was stopped: {stopped}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Leaks on purpose, if that was asked for: an alarm counts once it has been heard.
@@ -278,7 +277,7 @@ fn plant(plant: Option<Plant>, warm: bool) {
             std::mem::forget(flux::spawn(|| ()));
         }
         Some(Plant::Memory) => {
-            std::mem::forget(Box::new(1_u64));
+            std::mem::forget(std::hint::black_box(Box::new(1_u64)));
         }
         Some(Plant::Hang) => loop {
             std::hint::spin_loop();

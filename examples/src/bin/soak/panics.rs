@@ -61,10 +61,10 @@ pub(crate) fn act(world: &Rc<World>, random: &mut Random, _which: usize) -> Act 
             let held = (Rc::clone(world), Rc::clone(&world.token));
             let pair = world.pair().map_err(|error| format!("a pair: {error}"))?;
             let fiber = spawn(move || {
-                let _pair = pair;
+                let ((world, _token), (_near, _far)) = (held, pair);
                 // It panics, cancelled or not.
                 let _rested = yield_now();
-                panic(&held.0, number)
+                panic(&world, number)
             });
             pause(random)?;
             fiber.join()
@@ -75,10 +75,10 @@ pub(crate) fn act(world: &Rc<World>, random: &mut Random, _which: usize) -> Act 
             child.join()
         }),
         _ => {
-            let (world_of, token) = (Rc::clone(world), Rc::clone(&world.token));
+            let held = (Rc::clone(world), Rc::clone(&world.token));
             drop(spawn(move || {
-                let _token = token;
-                panic(&world_of, number)
+                let (world, _token) = held;
+                panic(&world, number)
             }));
             world.count(Kind::PanicAlone);
             return pause(random);

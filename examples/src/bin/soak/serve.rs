@@ -1,6 +1,6 @@
 //! The servers that the talkers talk to, and what the two of them say.
 //!
-//! A request is a verb and a length. A client may go away, or be cancelled, at any byte; a server bears
+//! A server greets, and then does what it is asked for. A request is a verb and a length. A client may go away, or be cancelled, at any byte; a server bears
 //! that, and nothing else.
 
 use std::io::{self, ErrorKind, Read, Write};
@@ -16,6 +16,8 @@ use crate::world::World;
 
 /// The bytes of a request: a verb, and a length in little-endian order.
 pub(crate) const REQUEST: usize = 8;
+/// What a server says first: a connection that ends without it was never served.
+pub(crate) const GREETING: [u8; 1] = [b'!'];
 /// The bytes that are read or written at once.
 pub(crate) const CHUNK: usize = 4096;
 /// How long a server that does not read looks away.
@@ -107,6 +109,7 @@ pub(crate) fn accept(world: &Rc<World>, number: usize) {
 /// Does what one client asks for.
 fn serve(world: &World, mut stream: TcpStream) -> io::Result<()> {
     let mut buffer = [0; CHUNK];
+    stream.write_all(&GREETING)?;
     loop {
         let mut request = [0; REQUEST];
         stream.read_exact(&mut request)?;

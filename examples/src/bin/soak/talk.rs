@@ -12,7 +12,7 @@ use flux_examples::random::Random;
 use socket2::SockRef;
 
 use crate::acts::up_to;
-use crate::serve::{CHUNK, Verb, check, gone, pattern};
+use crate::serve::{CHUNK, GREETING, Verb, check, gone, pattern};
 use crate::tally::Kind;
 use crate::world::{Act, LISTENERS, World};
 
@@ -47,13 +47,14 @@ fn converse(world: &World, random: &mut Random) -> io::Result<()> {
     };
     world.count(Kind::Connect);
     stream.set_nodelay(random.one_in(2))?;
+    if stream.read(&mut [0; GREETING.len()])? == 0 {
+        // There was no block for a fiber that serves this connection.
+        world.count(Kind::Unserved);
+        return Ok(());
+    }
     for _ in 0..=random.below(VERBS_MAX) {
-        match say(world, random, &mut stream) {
-            Ok(After::GoOn) => {}
-            Ok(After::Ended) => return Ok(()),
-            // The server had no block for this connection, and closed it.
-            Err(error) if gone(&error) && world.tally.of(Kind::NoBlock) > 0 => return Ok(()),
-            Err(error) => return Err(error),
+        if say(world, random, &mut stream)? == After::Ended {
+            return Ok(());
         }
     }
     leave(world, random, stream)

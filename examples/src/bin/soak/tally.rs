@@ -16,6 +16,7 @@ macro_rules! kinds {
 kinds! {
     Connect "connects",
     Accept "accepts",
+    Unserved "connections not served",
     Echo "bytes sent back",
     Partial "partial reads",
     Peek "peeks",

@@ -1,0 +1,132 @@
+//! The soak, short: nothing drifts on either engine, what is leaked on purpose is seen, and nonsense is refused.
+
+mod common;
+
+use std::process::Command;
+use std::time::Duration;
+
+use common::{Ran, command, finish, run};
+
+const SOAK: &str = env!("CARGO_BIN_EXE_soak");
+
+/// Whether a machine refuses an engine, which is said aloud: nothing was tested then.
+fn refuses(engine: &str, ran: &Ran) -> bool {
+    let refused = ran.err.contains("engine cannot be used here");
+    if refused {
+        eprintln!("SKIPPED: no soak on {engine}: {}", ran.err);
+    }
+    refused
+}
+
+fn soaks(engine: &str) {
+    let ran = run(
+        SOAK,
+        &["--seconds", "2.5", "--seed", "7", "--engine", engine],
+    );
+    if !refuses(engine, &ran) {
+        let head = format!("seed 7, engine {engine}, 2.5 s");
+        ran.expect(0, &[&head, "nothing drifted", "cancels beside bytes"]);
+        assert_eq!(ran.err, "", "{ran}");
+    }
+}
+
+#[test]
+fn nothing_drifts_on_io_uring() {
+    soaks("io_uring");
+}
+
+#[test]
+fn nothing_drifts_on_epoll() {
+    soaks("epoll");
+}
+
+#[test]
+fn what_is_leaked_on_purpose_is_seen() {
+    for (plant, seen) in [
+        ("descriptor", "soak: drift: open descriptors: "),
+        ("fiber", "soak: drift: live fibers: "),
+        ("memory", "soak: drift: allocations that live: "),
+    ] {
+        let ran = run(SOAK, &["--seconds", "1", "--plant", plant]);
+        ran.expect(1, &[seen]);
+        assert_eq!(ran.err.lines().count(), 1, "one sentence: {ran}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_it_with_the_same_report() {
+    let child = command(SOAK, &["--seconds", "600"])
+        .spawn()
+        .expect("it starts");
+    // It has set itself up by then, or ends by the signal, which is seen below.
+    std::thread::sleep(Duration::from_millis(1500));
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .expect("`kill` runs");
+    assert!(sent.success());
+    finish(child, String::new()).expect(0, &["connects", "cancels", "nothing"]);
+}
+
+#[test]
+fn a_request_that_makes_no_sense_is_refused_in_one_sentence() {
+    for (arguments, sentence) in [
+        (
+            &["--seconds", "0"][..],
+            "`--seconds 0` is not a number of seconds from 1",
+        ),
+        (&["--seconds", "soon"], "`--seconds soon` is not a number"),
+        (&["--seconds"], "`--seconds` needs a value"),
+        (&["--seed", "-1"], "`--seed -1` is not a whole number"),
+        (
+            &["--engine", "steam"],
+            "`--engine steam` is not one of `auto`",
+        ),
+        (
+            &["--plant", "tree"],
+            "`--plant tree` is not one of `descriptor`",
+        ),
+        (&["--loud"], "there is no flag `--loud`"),
+        (&["x"], "nothing is done with `x`"),
+        (
+            &["--engine", "kqueue"],
+            "the `kqueue` engine cannot be used here",
+        ),
+    ] {
+        let mut command = command(SOAK, arguments);
+        command.env_remove("FLUX_ENGINE");
+        let ran = finish(command.spawn().expect("it starts"), String::new());
+        ran.expect(2, &["soak: ", sentence]);
+        assert_eq!(ran.err.lines().count(), 1, "one sentence: {ran}");
+        assert_eq!(ran.out, "", "nothing was started: {ran}");
+    }
+    run(SOAK, &["--help"]).expect(0, &["Usage: soak", "--seconds S"]);
+}
+
+#[test]
+fn an_engine_that_the_environment_makes_up_is_refused_before_anything_starts() {
+    for (engine, sentence) in [
+        (
+            "nonsense",
+            "`FLUX_ENGINE` is `nonsense`, which is not one of `auto`",
+        ),
+        ("kqueue", "the `kqueue` engine cannot be used here"),
+    ] {
+        let mut command = command(SOAK, &[]);
+        command.env("FLUX_ENGINE", engine);
+        let ran = finish(command.spawn().expect("it starts"), String::new());
+        ran.expect(2, &[sentence]);
+        assert_eq!(
+            (ran.out.as_str(), ran.err.lines().count()),
+            ("", 1),
+            "{ran}"
+        );
+    }
+    let mut command = command(SOAK, &["--engine", "io_uring"]);
+    command.env("FLUX_ENGINE", "epoll");
+    let ran = finish(command.spawn().expect("it starts"), String::new());
+    ran.expect(
+        2,
+        &["`--engine io_uring` and `FLUX_ENGINE=epoll` contradict each other"],
+    );
+}
