@@ -43,7 +43,7 @@ impl Bystander {
                     .expect("an answer comes in time")
                     .expect("nobody harms a read");
                 assert_eq!(u64::from_le_bytes(answer), round, "bytes are in order");
-                if round % 8 == 0 {
+                if round.is_multiple_of(8) {
                     let (began, time) = (Instant::now(), Duration::from_micros(200));
                     sleep(time).expect("nobody stops a sleep");
                     assert!(began.elapsed() >= time, "a sleep is never short");
