@@ -55,15 +55,22 @@
 //!   suspending call can hang the core: another fiber that wants it waits for a thread that is its own;
 //! - a `RefCell` borrow that is held over a suspending call can make another fiber panic;
 //! - scoped thread-local pointers (crate `scoped-tls`) and `thread_local!` initialisers **must not suspend**:
-//!   their users rely on nesting for memory safety, and no library can see that it is called from there.
+//!   their users rely on nesting for memory safety, and no library can see that it is called from there;
+//! - neither must the destructors of thread-locals, which run on the fiber that calls
+//!   [`std::process::exit`]; nor may a fiber that ignores its cancel be inside `LocalKey::with` when the
+//!   reactor's thread ends, since it is left behind there with its borrow;
+//! - coroutines of another library that are dropped, or moved to another fiber, in the middle of
+//!   [`timeout`] or [`scope`] end the process, where that is seen.
 //!
 //! [`no_suspend`] asserts that nothing in a closure suspends.
 //!
 //! While a panic unwinds, nothing switches: I/O from a destructor tries once, and fails with `ECANCELED`
 //! where it would have to wait. A panic ends its fiber alone; [`JoinHandle::join`] hands it on.
 
-#[cfg(not(target_os = "linux"))]
-compile_error!("this version of flux runs on Linux alone: `io_uring` and `epoll` are its engines");
+#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
+compile_error!(
+    "flux has engines for Linux (`io_uring`, `epoll`), macOS and FreeBSD (`kqueue`), and none for this system"
+);
 
 mod clock;
 mod config;

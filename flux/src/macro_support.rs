@@ -64,7 +64,7 @@ pub const fn assert_result_fits<T>() {
 /// The body of the `fn main` that `#[flux::main]` makes: runs `main` as the main fiber, and reports its
 /// end as std does, or why there was none.
 #[track_caller]
-pub fn run_main<T: Termination>(config: Config, main: fn() -> T) -> ExitCode {
+pub fn run_main<T: Termination + 'static>(config: Config, main: fn() -> T) -> ExitCode {
     match config.run(main) {
         Ok(outcome) => outcome.report(),
         Err(error) => {

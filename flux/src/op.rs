@@ -17,6 +17,7 @@ use std::cell::Cell;
 use std::os::fd::RawFd;
 
 use crate::list::{Linked, Links};
+use crate::sys::say;
 
 /// What is asked of the kernel. Pointers lead into the frame that holds the op, or to what it borrows.
 #[derive(Clone, Copy, Debug)]
@@ -187,9 +188,9 @@ impl Drop for Op {
 #[cold]
 #[inline(never)]
 fn left_in_flight(state: State) -> ! {
-    eprintln!(
+    say(format_args!(
         "flux: a frame ended while a request of it was {state:?}: the kernel would write into memory \
          that is no longer its own; aborting"
-    );
+    ));
     std::process::abort();
 }

@@ -153,7 +153,7 @@ impl Sched {
         self.live.set(self.live.get() - 1);
         let joiner = block.joiner.get();
         if joiner != NIL {
-            self.wake(joiner);
+            self.wake_from(joiner, Waiting::Join);
         }
         if !block.has_handle.get() {
             self.release(index);
@@ -225,10 +225,13 @@ impl Sched {
     }
 
     /// Makes a parked fiber ready. One that is not parked needs no waking: it was woken already.
+    ///
+    /// Not for one that stands in a queue of this file: who takes it out wakes it.
     #[inline]
     pub(crate) fn wake(&self, index: u32) {
         let block = self.arena.block(index);
         if block.state.get() == State::Parked {
+            debug_assert_eq!(block.next.get(), NIL, "it stands in a queue");
             block.state.set(State::Ready);
             self.ready.push(&self.arena, index);
         }

@@ -1,11 +1,8 @@
 //! Waiting for signals of the process: Ctrl-C, a supervisor's "please end".
 
-#![allow(unsafe_code, reason = "waits at a descriptor that is open for ever")]
-
 use std::fmt;
 use std::io;
 
-use crate::op::Request;
 use crate::reactor::current;
 use crate::sys::interrupt;
 
@@ -95,14 +92,8 @@ pub fn wait(signals: &[Signal]) -> io::Result<Signal> {
         if let Some(signal) = signals.iter().find(|signal| interrupt::take(signal.0)) {
             return Ok(*signal);
         }
-        let request = Request::Ready {
-            fd: interrupt::bell()?,
-            write: false,
-        };
-        let rung = current::try_with(|reactor| {
-            // SAFETY: the request points to nothing, and its descriptor is open for ever.
-            unsafe { reactor.perform(request, None) }
-        });
+        let bell = interrupt::bell()?;
+        let rung = current::try_with(|reactor| reactor.wait_ready(bell, false, None));
         rung.unwrap_or_else(|| Err(current::outside_error()))?;
     }
 }

@@ -412,3 +412,51 @@ fn cancelling_ten_thousand_fibers_in_mid_io_leaves_nothing_behind() {
     )
     .unwrap();
 }
+
+/// Keeps the core until deadlines that were set before have passed, as a fiber that computes does.
+fn compute_for(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn a_cancel_and_a_deadline_in_the_same_turn_wake_once() {
+    fibers(|| {
+        let three: Vec<_> = (0..3)
+            .map(|_| spawn(|| (sleep(SHORT), yield_now())))
+            .collect();
+        settle();
+        compute_for(2 * SHORT);
+        for fiber in &three {
+            fiber.cancel();
+        }
+        for fiber in three {
+            let (slept, yielded) = fiber.join().unwrap();
+            assert_eq!(slept, Err(Stopped::Cancelled));
+            assert_eq!(yielded, Err(Stopped::Cancelled));
+        }
+    });
+}
+
+#[test]
+fn a_cancel_that_meets_a_deadline_wins() {
+    fibers(|| {
+        let (stream, _peer) = pair();
+        let reading = spawn(move || {
+            timeout(SHORT, || {
+                (&stream).read(&mut [0; 8]).map_err(|e| e.raw_os_error())
+            })
+        });
+        settle();
+        compute_for(2 * SHORT);
+        reading.cancel();
+        let outcome = reading.join().unwrap();
+        assert_eq!(
+            outcome.unwrap(),
+            Err(Some(ECANCELED)),
+            "the deadline ended nothing"
+        );
+    });
+}

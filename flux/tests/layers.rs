@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 10] = [
     &["sched"],
     &["reactor"],
     &["task"],
-    &["net", "time", "sync"],
+    &["net", "time", "sync", "signal"],
     &["stats", "macro_support"],
 ];
 /// The arrows between rooms of one layer.

@@ -24,7 +24,7 @@ fn a_hundred_thousand_parked_fibers_cost_little_more_than_a_page_each() {
             .fibers(FIBERS + 1)
             .stacks(StackClass::Small, FIBERS)
             .prefault(4096)
-            .run(|| {
+            .run(move || {
                 for _ in 0..FIBERS {
                     drop(
                         Builder::new()

@@ -343,7 +343,8 @@ fn a_fiber_that_is_left_behind_keeps_its_stack_for_ever() {
             .unwrap();
             for _ in 0..20 {
                 // If that memory had been given back, this reactor's stacks would stand there.
-                fibers(|| {
+                let peer = Rc::clone(&peer);
+                fibers(move || {
                     let frame = std::hint::black_box([0x55_u8; 4096]);
                     let mut peer = peer.borrow_mut();
                     peer.as_mut().unwrap().write_all(&[0xAA; 16]).unwrap();
@@ -422,6 +423,267 @@ fn a_panic_with_a_backtrace_fits_a_small_stack() {
                 let error = panicking.join().unwrap_err();
                 assert_eq!(error.panic_message(), Some("with a backtrace"));
             });
+        },
+    );
+}
+
+// What a review found, and what holds since.
+
+#[test]
+fn a_handle_of_a_reactor_that_gave_up_fibers_fits_no_fiber_of_the_next() {
+    passes_alone(
+        "a_handle_of_a_reactor_that_gave_up_fibers_fits_no_fiber_of_the_next",
+        &[],
+        || {
+            let config = || config().grace(Duration::from_millis(10));
+            let stale: JoinHandle<[usize; 3]> = run(config(), || {
+                spawn(|| {
+                    flux::shielded(|| sleep(LONG)).unwrap();
+                    [0; 3]
+                })
+            })
+            .unwrap();
+            run(config(), move || {
+                let _other = spawn(|| String::from("not three integers"));
+                yield_now().unwrap();
+                assert!(stale.is_finished());
+                let joined = catch_unwind(AssertUnwindSafe(|| stale.join().is_ok()));
+                assert!(joined.is_err(), "there is nothing to join");
+            })
+            .unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_join_that_is_refused_leaves_no_trace_of_the_one_who_tried() {
+    passes_alone(
+        "a_join_that_is_refused_leaves_no_trace_of_the_one_who_tried",
+        &[],
+        || {
+            run(config().stacks(StackClass::Small, 1), || {
+                let small = || Builder::new().stack(StackClass::Small);
+                let (gate, at_gate) = flux::sync::channel::<()>(1);
+                let (hold, at_hold) = flux::sync::channel::<()>(1);
+                let child = spawn(move || at_gate.recv());
+                let tries = spawn(move || {
+                    catch_unwind(AssertUnwindSafe(|| flux::no_suspend(|| child.join()))).is_err()
+                });
+                assert!(tries.join().unwrap());
+                let holder = small().spawn(move || at_hold.recv());
+                yield_now().unwrap();
+                // Takes the block of the one who tried, and waits for the one small stack.
+                let waits = small().spawn(yield_now);
+                yield_now().unwrap();
+                drop(gate);
+                settle();
+                assert_eq!(flux::stats().stacks[0].waiting, 1, "nobody woke it");
+                drop(hold);
+                assert!(holder.join().unwrap().is_err());
+                waits.join().unwrap().unwrap();
+                let one = small().spawn(|| 1).join().unwrap();
+                assert_eq!(one + small().spawn(|| 2).join().unwrap(), 3);
+            })
+            .unwrap();
+        },
+    );
+}
+
+#[test]
+fn what_waits_behind_a_full_queue_is_handed_over_before_the_reactor_sleeps() {
+    passes_alone(
+        "what_waits_behind_a_full_queue_is_handed_over_before_the_reactor_sleeps",
+        &[],
+        || {
+            for entries in [1_u32, 2, 8, 64] {
+                run(config().submission_entries(entries), move || {
+                    let (idle, _peer) = pair();
+                    let (ready, mut peer) = pair();
+                    peer.write_all(b"here").unwrap();
+                    let idle = Rc::new(idle);
+                    for _ in 0..entries {
+                        let idle = Rc::clone(&idle);
+                        drop(
+                            Builder::new()
+                                .stack(StackClass::Small)
+                                .spawn(move || (&*idle).read(&mut [0; 8]).is_err()),
+                        );
+                    }
+                    let reader = spawn(move || (&ready).read(&mut [0; 8]).unwrap());
+                    assert_eq!(reader.join().unwrap(), 4);
+                })
+                .unwrap();
+            }
+        },
+    );
+}
+
+#[test]
+fn a_socket_that_gets_the_number_of_one_that_failed_is_not_taken_for_it() {
+    for engine in ["io_uring", "epoll"] {
+        passes_alone(
+            "a_socket_that_gets_the_number_of_one_that_failed_is_not_taken_for_it",
+            &[("FLUX_ENGINE", engine)],
+            || {
+                fibers(|| {
+                    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+                    let refused = closed.local_addr().unwrap();
+                    drop(closed);
+                    for _ in 0..10 {
+                        TcpStream::connect(refused).unwrap_err();
+                        let (mut stream, mut peer) = pair();
+                        let reader = spawn(move || stream.read(&mut [0; 8]).unwrap());
+                        settle();
+                        peer.write_all(b"late").unwrap();
+                        assert_eq!(reader.join().unwrap(), 4);
+                    }
+                });
+            },
+        );
+    }
+}
+
+#[test]
+fn a_listener_whose_clone_was_made_blocking_does_not_block_the_core() {
+    passes_alone(
+        "a_listener_whose_clone_was_made_blocking_does_not_block_the_core",
+        &[("FLUX_ENGINE", "epoll")],
+        || {
+            fibers(|| {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let address = listener.local_addr().unwrap();
+                let client = spawn(move || TcpStream::connect(address).unwrap());
+                drop(listener.accept().unwrap());
+                drop(client.join().unwrap());
+                let _blocking = listener.try_clone().unwrap().into_std().unwrap();
+                let late = flux::timeout(Duration::from_millis(5), || listener.accept().map(drop));
+                assert!(late.is_err());
+            });
+        },
+    );
+}
+
+#[test]
+fn a_main_fiber_that_never_ends_is_an_error_and_what_it_holds_stays() {
+    passes_alone(
+        "a_main_fiber_that_never_ends_is_an_error_and_what_it_holds_stays",
+        &[],
+        || {
+            let config = config().fibers(1).grace(Duration::from_millis(10));
+            let data = vec![7_u64; 1024];
+            let outcome = run(config, move || {
+                std::thread::scope(|s| {
+                    s.spawn(|| {
+                        for _ in 0..200 {
+                            assert_eq!(data.iter().sum::<u64>(), 7 * 1024);
+                            std::thread::yield_now();
+                        }
+                    });
+                    // No control block, for ever.
+                    drop(spawn(|| ()));
+                });
+            });
+            assert!(outcome.unwrap_err().to_string().contains("deadlock"));
+            let _other = vec![9_u64; 1024];
+            std::thread::yield_now();
+        },
+    );
+}
+
+#[test]
+fn a_stderr_that_is_closed_changes_nothing() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["fibers_that_are_left_are_named_twice", "--exact"])
+        .stdout(std::process::Stdio::null())
+        .stderr(writer)
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+}
+
+#[test]
+fn fibers_that_are_left_are_named_twice() {
+    for _ in 0..2 {
+        run(config().grace(Duration::from_millis(10)), || {
+            drop(spawn(|| flux::shielded(|| sleep(LONG))));
+            settle();
+        })
+        .unwrap();
+    }
+}
+
+#[test]
+fn channels_of_a_reactor_that_gave_up_fibers_wake_nobody_else() {
+    passes_alone(
+        "channels_of_a_reactor_that_gave_up_fibers_wake_nobody_else",
+        &[],
+        || {
+            let (sender, receiver) = flux::sync::channel::<u8>(4);
+            run(config().grace(Duration::from_millis(10)), move || {
+                for _ in 0..20 {
+                    yield_now().unwrap();
+                }
+                drop(spawn(move || flux::shielded(|| receiver.recv().map(drop))));
+                settle();
+            })
+            .unwrap();
+            run(config().fibers(2), move || {
+                let sleeper = spawn(|| sleep(Duration::from_millis(5)));
+                yield_now().unwrap();
+                sender.try_send(1).unwrap();
+                assert_eq!(sleeper.join().unwrap(), Ok(()));
+            })
+            .unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_fiber_that_talks_to_itself_does_not_starve_the_others() {
+    passes_alone(
+        "a_fiber_that_talks_to_itself_does_not_starve_the_others",
+        &[],
+        || {
+            fibers(|| {
+                let (sender, receiver) = flux::sync::channel(1);
+                let talks = spawn(
+                    move || {
+                        while sender.send(1).is_ok() && receiver.recv().is_ok() {}
+                    },
+                );
+                sleep(Duration::from_millis(1)).unwrap();
+                talks.cancel();
+                talks.join().unwrap();
+            });
+        },
+    );
+}
+
+#[test]
+fn a_class_without_stacks_is_refused_at_the_spawn() {
+    passes_alone(
+        "a_class_without_stacks_is_refused_at_the_spawn",
+        &[],
+        || {
+            run(config().stacks(StackClass::Small, 0), || {
+                let small = || Builder::new().stack(StackClass::Small).name("quoter");
+                for refused in [
+                    catch_unwind(|| drop(small().spawn(|| ()))),
+                    catch_unwind(|| drop(small().try_spawn(|| ()))),
+                    catch_unwind(|| {
+                        flux::scope(|s| {
+                            s.spawn_fiber(Fiber::new(StackClass::Small, "quoter", || ()));
+                        });
+                    }),
+                ] {
+                    let payload = refused.unwrap_err();
+                    let sentence = payload.downcast_ref::<String>().unwrap();
+                    assert!(sentence.contains("no small stacks"), "{sentence}");
+                }
+            })
+            .unwrap();
         },
     );
 }

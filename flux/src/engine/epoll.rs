@@ -135,6 +135,7 @@ impl Poller for Epoll {
                 readable: events & libc::EPOLLIN != 0,
                 writable: events & libc::EPOLLOUT != 0,
                 ended: events & ENDED != 0,
+                refused: 0,
             };
             // The data is a descriptor, as `control` stored it.
             report(RawFd::try_from(data).unwrap_or(-1), edge);

@@ -6,8 +6,14 @@
 
 #![allow(unsafe_code, reason = "passes on the promises that ops need")]
 
+#[cfg(target_os = "linux")]
 mod epoll;
+#[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+mod kqueue;
+#[cfg(flux_kqueue_compat)]
+mod kqueue_double;
 pub(crate) mod readiness;
+#[cfg(target_os = "linux")]
 mod uring;
 
 use std::io;
@@ -17,8 +23,12 @@ use std::time::Duration;
 use crate::config::{Config, EventEngine};
 use crate::error::InitError;
 use crate::op::Op;
+#[cfg(target_os = "linux")]
 use epoll::Epoll;
+#[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+use kqueue::Kqueue;
 use readiness::Readiness;
+#[cfg(target_os = "linux")]
 use uring::Uring;
 
 /// How long a turn may wait in the kernel when nothing has completed.
@@ -59,21 +69,90 @@ pub(crate) enum CancelOutcome {
 }
 
 pub(crate) enum Engine {
+    #[cfg(target_os = "linux")]
     Uring(Uring),
+    #[cfg(target_os = "linux")]
     Epoll(Readiness<Epoll>),
+    #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+    Kqueue(Readiness<Kqueue>),
 }
 
-fn uring(config: &Config) -> Result<Engine, InitError> {
-    Uring::new(config.submission_entries).map(Engine::Uring)
+/// The engine that `auto` takes, and why it is not a better one.
+type Chosen = Result<(Engine, Option<InitError>), InitError>;
+
+#[cfg(target_os = "linux")]
+mod system {
+    use super::{
+        Chosen, Config, Engine, Epoll, EventEngine, InitError, Readiness, Uring, refused_by_kernel,
+    };
+
+    pub(super) fn auto(config: &Config) -> Chosen {
+        match uring(config) {
+            Ok(engine) => Ok((engine, None)),
+            Err(refused) => Ok((epoll()?, Some(refused))),
+        }
+    }
+
+    pub(super) fn uring(config: &Config) -> Result<Engine, InitError> {
+        Uring::new(config.submission_entries).map(Engine::Uring)
+    }
+
+    pub(super) fn epoll() -> Result<Engine, InitError> {
+        match Epoll::new() {
+            Ok(epoll) => Ok(Engine::Epoll(Readiness::new(epoll))),
+            Err(error) => Err(refused_by_kernel(EventEngine::Epoll, &error)),
+        }
+    }
 }
 
-fn epoll() -> Result<Engine, InitError> {
-    match Epoll::new() {
-        Ok(epoll) => Ok(Engine::Epoll(Readiness::new(epoll))),
-        Err(error) => Err(InitError::EngineUnavailable {
-            engine: EventEngine::Epoll.name(),
-            why: format!("the kernel says: {error}"),
-        }),
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use super::{Chosen, Config, Engine, EventEngine, InitError, kqueue, of_another_system};
+
+    pub(super) fn auto(_: &Config) -> Chosen {
+        Ok((kqueue()?, None))
+    }
+
+    pub(super) fn uring(_: &Config) -> Result<Engine, InitError> {
+        Err(of_another_system(EventEngine::IoUring, "Linux"))
+    }
+
+    pub(super) fn epoll() -> Result<Engine, InitError> {
+        Err(of_another_system(EventEngine::Epoll, "Linux"))
+    }
+}
+
+#[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+fn kqueue() -> Result<Engine, InitError> {
+    match Kqueue::new() {
+        Ok(kqueue) => Ok(Engine::Kqueue(Readiness::new(kqueue))),
+        Err(error) => Err(refused_by_kernel(EventEngine::Kqueue, &error)),
+    }
+}
+
+#[cfg(not(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat)))]
+fn kqueue() -> Result<Engine, InitError> {
+    Err(of_another_system(
+        EventEngine::Kqueue,
+        "macOS and the BSDs",
+    ))
+}
+
+fn refused_by_kernel(engine: EventEngine, error: &io::Error) -> InitError {
+    InitError::EngineUnavailable {
+        engine: engine.name(),
+        why: format!("the kernel says: {error}"),
+    }
+}
+
+#[cfg_attr(
+    all(target_os = "linux", flux_kqueue_compat),
+    allow(dead_code, reason = "with the double, this system has every engine")
+)]
+fn of_another_system(engine: EventEngine, systems: &str) -> InitError {
+    InitError::EngineUnavailable {
+        engine: engine.name(),
+        why: format!("it belongs to {systems}; use `auto`, which takes the best there is"),
     }
 }
 
@@ -83,24 +162,21 @@ impl Engine {
     pub(crate) fn new(config: &Config) -> Result<(Self, Option<InitError>), InitError> {
         let chosen = |engine| (engine, None);
         match config.engine {
-            EventEngine::IoUring => uring(config).map(chosen),
-            EventEngine::Epoll => epoll().map(chosen),
-            EventEngine::Auto => match uring(config) {
-                Ok(engine) => Ok(chosen(engine)),
-                Err(refused) => Ok((epoll()?, Some(refused))),
-            },
-            EventEngine::Kqueue => Err(InitError::EngineUnavailable {
-                engine: "kqueue",
-                why: "it belongs to macOS and the BSDs; use `auto`, which takes the best there is"
-                    .into(),
-            }),
+            EventEngine::Auto => system::auto(config),
+            EventEngine::IoUring => system::uring(config).map(chosen),
+            EventEngine::Epoll => system::epoll().map(chosen),
+            EventEngine::Kqueue => kqueue().map(chosen),
         }
     }
 
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            #[cfg(target_os = "linux")]
             Self::Uring(_) => EventEngine::IoUring.name(),
+            #[cfg(target_os = "linux")]
             Self::Epoll(_) => EventEngine::Epoll.name(),
+            #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+            Self::Kqueue(_) => EventEngine::Kqueue.name(),
         }
     }
 
@@ -113,10 +189,15 @@ impl Engine {
     #[inline]
     pub(crate) unsafe fn submit(&mut self, op: &Op) {
         match self {
+            #[cfg(target_os = "linux")]
             // SAFETY: the caller's promise is passed on.
             Self::Uring(uring) => unsafe { uring.submit(op) },
+            #[cfg(target_os = "linux")]
             // SAFETY: the caller's promise is passed on.
             Self::Epoll(epoll) => unsafe { epoll.submit(op) },
+            #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+            // SAFETY: the caller's promise is passed on.
+            Self::Kqueue(kqueue) => unsafe { kqueue.submit(op) },
         }
     }
 
@@ -126,10 +207,15 @@ impl Engine {
     /// The op was submitted to this engine.
     pub(crate) unsafe fn cancel(&mut self, op: &Op) -> CancelOutcome {
         match self {
+            #[cfg(target_os = "linux")]
             // SAFETY: the caller's promise is passed on.
             Self::Uring(uring) => unsafe { uring.cancel(op) },
+            #[cfg(target_os = "linux")]
             // SAFETY: the caller's promise is passed on.
             Self::Epoll(epoll) => unsafe { epoll.cancel(op) },
+            #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+            // SAFETY: the caller's promise is passed on.
+            Self::Kqueue(kqueue) => unsafe { kqueue.cancel(op) },
         }
     }
 
@@ -137,17 +223,25 @@ impl Engine {
     #[inline]
     pub(crate) fn turn(&mut self, wait: Wait, done: impl FnMut(&Op)) -> io::Result<()> {
         match self {
+            #[cfg(target_os = "linux")]
             Self::Uring(uring) => uring.turn(wait, done),
+            #[cfg(target_os = "linux")]
             Self::Epoll(epoll) => epoll.turn(wait, done),
+            #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+            Self::Kqueue(kqueue) => kqueue.turn(wait, done),
         }
     }
 
     /// Forgets what is known of a descriptor that is about to be closed, or given away.
     pub(crate) fn detach(&mut self, fd: RawFd) {
         match self {
+            #[cfg(target_os = "linux")]
             // The kernel keeps the file open for as long as a request uses it.
             Self::Uring(_) => {}
+            #[cfg(target_os = "linux")]
             Self::Epoll(epoll) => epoll.detach(fd),
+            #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+            Self::Kqueue(kqueue) => kqueue.detach(fd),
         }
     }
 
@@ -155,15 +249,23 @@ impl Engine {
     #[inline]
     pub(crate) fn in_flight(&self) -> usize {
         match self {
+            #[cfg(target_os = "linux")]
             Self::Uring(uring) => uring.in_flight(),
+            #[cfg(target_os = "linux")]
             Self::Epoll(epoll) => epoll.in_flight(),
+            #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+            Self::Kqueue(kqueue) => kqueue.in_flight(),
         }
     }
 
     pub(crate) fn counters(&self) -> Counters {
         match self {
+            #[cfg(target_os = "linux")]
             Self::Uring(uring) => uring.counters(),
+            #[cfg(target_os = "linux")]
             Self::Epoll(epoll) => epoll.counters(),
+            #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
+            Self::Kqueue(kqueue) => kqueue.counters(),
         }
     }
 }

@@ -28,6 +28,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::{CancelOutcome, Counters, Wait};
 use crate::list::List;
 use crate::op::{Op, Overflow, Request, State};
+use crate::sys::socket;
 
 /// The most descriptors that the table has room for; a system may allow more, and hardly gives them.
 const DESCRIPTORS_MAX: usize = 1 << 20;
@@ -51,11 +52,15 @@ pub(crate) struct Edge {
     /// The other side has finished, or the socket has failed: nothing will ever have to wait again, and no
     /// further edge may come.
     pub(crate) ended: bool,
+    /// The error code with which the kernel refused to tell of these directions, after [`Poller::add`] had
+    /// promised it; 0 if it did not.
+    pub(crate) refused: i32,
 }
 
 /// The kernel's way of telling what has changed.
 pub(crate) trait Poller: Sized {
-    /// Registers a descriptor for edges in both directions. One that is registered already is fine.
+    /// Registers a descriptor for edges in both directions, now or with the next wait, which then reports a
+    /// refusal. One that is registered already is fine: what has changed meanwhile is reported anew.
     fn add(&mut self, fd: RawFd) -> io::Result<()>;
 
     /// Forgets a descriptor that is about to be closed.
@@ -81,7 +86,6 @@ struct Slot {
     as_of: Cell<u32>,
     /// No edge may come any more, so that everything is tried.
     ended: Cell<bool>,
-    nonblocking: Cell<bool>,
 }
 
 pub(crate) struct Readiness<P> {
@@ -130,7 +134,8 @@ impl<P: Poller> Readiness<P> {
         }
         let direction = slot.direction(op.request().writes());
         let turn_has_come = direction.waiting.is_empty();
-        let worth_a_try = !direction.idle.get() || slot.ended.get();
+        // What is remembered of edges counts only where edges come.
+        let worth_a_try = !slot.registered.get() || !direction.idle.get() || slot.ended.get();
         if turn_has_come
             && worth_a_try
             && let Some(result) = slot.attempt(fd, op, First::Yes)
@@ -240,7 +245,6 @@ impl Slot {
     fn forget(&self) {
         self.registered.set(false);
         self.ended.set(false);
-        self.nonblocking.set(false);
         self.read.idle.set(false);
         self.write.idle.set(false);
     }
@@ -249,6 +253,10 @@ impl Slot {
     fn go_on(&self, fd: RawFd, edge: Edge, done: &mut impl FnMut(&Op)) -> usize {
         if edge.ended {
             self.ended.set(true);
+        }
+        if edge.refused != 0 {
+            // The next op that has to wait asks once more: memory may have been short.
+            self.registered.set(false);
         }
         let mut completed = 0;
         for (direction, changed) in [(&self.read, edge.readable), (&self.write, edge.writable)] {
@@ -259,7 +267,11 @@ impl Slot {
             while !direction.idle.get()
                 && let Some(op) = direction.waiting.pop_front()
             {
-                match self.attempt(fd, op, First::No) {
+                let result = match edge.refused {
+                    0 => self.attempt(fd, op, First::No),
+                    code => Some(-code),
+                };
+                match result {
                     Some(result) => {
                         op.complete(result);
                         completed += 1;
@@ -323,23 +335,22 @@ impl Slot {
                 if first == First::Yes {
                     return (-libc::EAGAIN, false);
                 }
-                let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
                 // SAFETY: the bytes are good for `len` (caller).
-                let sent = unsafe { libc::send(fd, bytes.cast(), len as usize, flags) };
+                let sent =
+                    unsafe { libc::send(fd, bytes.cast(), len as usize, socket::SEND_FLAGS) };
                 let result = result_of(sent);
                 (result, result < 0 || sent.cast_unsigned() == len as usize)
             }
             Request::Accept { address, len, .. } => {
-                if let Err(code) = self.make_nonblocking(fd) {
+                if let Err(code) = make_nonblocking(fd) {
                     return (-code, true);
                 }
                 // SAFETY: the address and its length are good (caller).
-                let accepted =
-                    unsafe { libc::accept4(fd, address.cast(), len.cast(), libc::SOCK_CLOEXEC) };
+                let accepted = unsafe { socket::accept_now(fd, address.cast(), len.cast()) };
                 (result_of(accepted as isize), true)
             }
             Request::Connect { address, len, .. } => {
-                if let Err(code) = self.make_nonblocking(fd) {
+                if let Err(code) = make_nonblocking(fd) {
                     return (-code, true);
                 }
                 let result = if first == First::Yes {
@@ -353,18 +364,16 @@ impl Slot {
             Request::Ready { write, .. } => (ready_now(fd, write), true),
         }
     }
+}
 
-    /// For the calls that have no flag of their own for it.
-    fn make_nonblocking(&self, fd: RawFd) -> Result<(), i32> {
-        if !self.nonblocking.get() {
-            let mut on: libc::c_int = 1;
-            // SAFETY: the argument is the integer that FIONBIO wants.
-            if unsafe { libc::ioctl(fd, libc::FIONBIO, &raw mut on) } != 0 {
-                return Err(errno());
-            }
-            self.nonblocking.set(true);
-        }
-        Ok(())
+/// For the calls that have no flag of their own for it. Asked each time: the mode belongs to the open file,
+/// which another descriptor may have changed.
+fn make_nonblocking(fd: RawFd) -> Result<(), i32> {
+    let mut on: libc::c_int = 1;
+    // SAFETY: the argument is the integer that FIONBIO wants.
+    match unsafe { libc::ioctl(fd, libc::FIONBIO, &raw mut on) } {
+        0 => Ok(()),
+        _ => Err(errno()),
     }
 }
 

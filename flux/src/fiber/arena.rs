@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::fiber::block::{Block, NIL, State};
 
-/// Where the next reactor of this process goes on counting fibers: a handle that outlives its reactor must
-/// not fit a fiber of the next one.
-static IDS_USED: AtomicU64 = AtomicU64::new(0);
+/// Where the next reactor of this process starts counting fibers: a handle that outlives its reactor must not
+/// fit a fiber of the next one.
+static NEXT_RANGE: AtomicU64 = AtomicU64::new(0);
+/// How many numbers a reactor takes at a time. There are sixteen million such ranges.
+const RANGE: u64 = 1 << 40;
 
 /// What reports alone read, kept away from what scheduling touches.
 struct Cold {
@@ -44,7 +46,7 @@ impl Arena {
             free: Cell::new(NIL),
             in_use: Cell::new(0),
             high_water: Cell::new(0),
-            next_id: Cell::new(IDS_USED.load(Ordering::Relaxed)),
+            next_id: Cell::new(take_range()),
         };
         for index in (0..u32::try_from(count).unwrap_or(NIL)).rev() {
             arena.block(index).next.set(arena.free.get());
@@ -59,6 +61,7 @@ impl Arena {
     }
 
     /// The block of a fiber that a handle names, unless that fiber is gone for good.
+    #[inline]
     pub(crate) fn find(&self, index: u32, id: u64) -> Option<&Block> {
         self.blocks
             .get(index as usize)
@@ -75,8 +78,13 @@ impl Arena {
         }
         let block = self.block(index);
         self.free.set(block.next.replace(NIL));
-        let id = self.next_id.get() + 1;
-        self.next_id.set(id);
+        let id = self.next_id.get();
+        let following = id + 1;
+        self.next_id.set(if following.is_multiple_of(RANGE) {
+            take_range()
+        } else {
+            following
+        });
         block.id.set(id);
         let cold = &self.cold[index as usize];
         cold.name.set(name);
@@ -99,6 +107,9 @@ impl Arena {
         block.timed_out.set(false);
         block.panicked.set(false);
         block.joiner.set(NIL);
+        block.shields.set(0);
+        block.suspend_bans.set(0);
+        block.deadline.set(std::ptr::null());
         block.next.set(self.free.replace(index));
         self.in_use.set(self.in_use.get() - 1);
     }
@@ -132,10 +143,9 @@ impl Arena {
     }
 }
 
-impl Drop for Arena {
-    fn drop(&mut self) {
-        IDS_USED.fetch_max(self.next_id.get(), Ordering::Relaxed);
-    }
+/// Numbers that no other arena of this process has, or will have. The first is never 0.
+fn take_range() -> u64 {
+    NEXT_RANGE.fetch_add(RANGE, Ordering::Relaxed) + 1
 }
 
 #[cfg(test)]
@@ -164,13 +174,23 @@ mod tests {
     }
 
     #[test]
-    fn the_next_arena_of_a_process_goes_on_counting() {
-        let arena = Arena::new(1);
-        let index = take(&arena).unwrap();
-        let id = arena.block(index).id.get();
-        drop(arena);
-        let arena = Arena::new(1);
-        let index = take(&arena).unwrap();
-        assert!(arena.block(index).id.get() > id);
+    fn no_two_arenas_of_a_process_give_the_same_number() {
+        // The first one stays, as that of a reactor that gave up fibers does.
+        let (left, next) = (Arena::new(1), Arena::new(1));
+        let id = |arena: &Arena| arena.block(take(arena).unwrap()).id.get();
+        let first = id(&left);
+        assert!(first > 0);
+        assert!(id(&next) >= first + RANGE - 1);
+    }
+
+    #[test]
+    fn a_range_that_is_used_up_is_followed_by_a_fresh_one() {
+        let (arena, other) = (Arena::new(1), Arena::new(1));
+        arena.next_id.set(other.next_id.get() - 2);
+        let last = take(&arena).unwrap();
+        assert_eq!(arena.block(last).id.get() % RANGE, RANGE - 1);
+        arena.release(last);
+        let fresh = take(&arena).unwrap();
+        assert!(arena.block(fresh).id.get() > other.next_id.get());
     }
 }

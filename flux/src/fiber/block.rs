@@ -22,7 +22,7 @@ use std::mem::{MaybeUninit, align_of, size_of};
 use std::ptr;
 
 use crate::config::StackClass;
-use crate::fiber::context::Context;
+use crate::fiber::context::{Context, Entry};
 use crate::op::Op;
 
 /// No fiber, no stack, no block.
@@ -104,8 +104,9 @@ pub(crate) struct Children {
     pub(crate) unheard_panics: Cell<u32>,
 }
 
-/// What runs a fiber's closure in place of the slot, or drops what stands there once it has ended.
-pub(crate) type SlotFn = unsafe fn(*const Block);
+/// What runs a fiber's closure in place of the slot, or drops what stands there once it has ended; called with
+/// the address of the [`Block`].
+pub(crate) type SlotFn = Entry;
 
 #[repr(C, align(64))]
 pub(crate) struct Block {
@@ -156,7 +157,7 @@ struct Slot(UnsafeCell<MaybeUninit<[u8; SLOT_BYTES]>>);
 const _: () = assert!(size_of::<Block>() == 256 && align_of::<Block>() == 64);
 
 /// A function that is never called: what `run` holds in a free block.
-unsafe fn nothing_to_run(_: *const Block) {}
+unsafe fn nothing_to_run(_: *const ()) {}
 
 impl Block {
     pub(crate) const fn new() -> Self {

@@ -21,11 +21,19 @@ use crate::stack::Stack;
 
 type Body = Coroutine<(), (), (), Stack>;
 
+/// What a context runs, with its argument.
+pub(crate) type Entry = unsafe fn(*const ());
+
+/// What an empty context holds; never called.
+unsafe fn nothing(_: *const ()) {}
+
 /// Room for one coroutine.
 pub(crate) struct Context {
     coroutine: UnsafeCell<MaybeUninit<Body>>,
     /// The way back out, at the base of the fiber's own stack; null when nothing has started.
     yielder: Cell<*const Yielder<(), ()>>,
+    entry: Cell<Entry>,
+    argument: Cell<*const ()>,
 }
 
 impl Context {
@@ -33,6 +41,8 @@ impl Context {
         Self {
             coroutine: UnsafeCell::new(MaybeUninit::uninit()),
             yielder: Cell::new(ptr::null()),
+            entry: Cell::new(nothing),
+            argument: Cell::new(ptr::null()),
         }
     }
 
@@ -43,27 +53,22 @@ impl Context {
     /// - the stack is nobody else's until the coroutine has ended;
     /// - `self` stays where it is until then;
     /// - `entry` may be called with `argument`, and does not unwind.
-    pub(crate) unsafe fn start<A>(
-        &self,
-        stack: Stack,
-        entry: unsafe fn(*const A),
-        argument: *const A,
-    ) {
+    #[inline]
+    pub(crate) unsafe fn start(&self, stack: Stack, entry: Entry, argument: *const ()) {
+        // Kept here rather than captured: one pointer is all that has to be moved to the new stack.
+        self.entry.set(entry);
+        self.argument.set(argument);
         let context: *const Self = self;
-        let address = Start {
-            context,
-            entry,
-            argument,
-        };
         let body = move |yielder: &Yielder<(), ()>, ()| {
-            let start = address;
             // SAFETY: alive: the caller keeps the context in place until the coroutine has ended.
-            let context = unsafe { &*start.context };
+            let context = unsafe { &*context };
             context.yielder.set(yielder);
+            let entry = context.entry.get();
             // SAFETY: the caller of `start` allowed this very call.
-            unsafe { (start.entry)(start.argument) };
+            unsafe { entry(context.argument.get()) };
         };
-        // SAFETY: `Start` borrows nothing that ends: pointers only, whose targets the caller keeps.
+        // SAFETY: the closure borrows nothing that ends: it has a pointer alone, whose target the caller
+        // keeps.
         let coroutine = unsafe { Body::with_stack_unchecked(stack, body) };
         // SAFETY: the context is empty (caller), so that nothing refers to the cell's inside.
         let place = unsafe { &mut *self.coroutine.get() };
@@ -106,20 +111,6 @@ impl Context {
     }
 }
 
-struct Start<A> {
-    context: *const Context,
-    entry: unsafe fn(*const A),
-    argument: *const A,
-}
-
-impl<A> Clone for Start<A> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<A> Copy for Start<A> {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,9 +121,9 @@ mod tests {
         trace: std::cell::RefCell<Vec<&'static str>>,
     }
 
-    unsafe fn body(shared: *const Shared) {
-        // SAFETY: the test keeps it alive until the context has ended.
-        let shared = unsafe { &*shared };
+    unsafe fn body(shared: *const ()) {
+        // SAFETY: the test passes a `Shared`, and keeps it alive until the context has ended.
+        let shared = unsafe { &*shared.cast::<Shared>() };
         shared.trace.borrow_mut().push("first");
         // SAFETY: this function runs on the context's stack.
         unsafe { shared.context.suspend() };
@@ -152,7 +143,7 @@ mod tests {
             unsafe {
                 shared
                     .context
-                    .start(slab.stack(slot), body, &raw const shared);
+                    .start(slab.stack(slot), body, (&raw const shared).cast());
             };
             // SAFETY: started, and not running.
             assert!(!unsafe { shared.context.resume() });

@@ -177,9 +177,7 @@ fn again(
     if !retry(&error) {
         return Err(error);
     }
-    let fd = fd.as_raw_fd();
-    // SAFETY: the request points to nothing; the descriptor is kept open by the caller's frame.
-    unsafe { reactor.perform(Request::Ready { fd, write }, timeout) }.map(drop)
+    reactor.wait_ready(fd, write, timeout)
 }
 
 /// The one attempt that a destructor has while a panic unwinds: nothing may switch to other fibers then,

@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use crate::net::addr::ToSocketAddrs;
 use crate::net::descriptor::Descriptor;
 use crate::net::io as socket_io;
+use crate::sys::socket;
 
 /// A TCP connection, with the methods of [`std::net::TcpStream`]: what blocks there suspends here.
 ///
@@ -104,11 +105,14 @@ impl TcpStream {
             Type::STREAM,
             Some(Protocol::TCP),
         )?;
-        socket_io::connect(socket.as_fd(), &SockAddr::from(address), timeout)?;
-        Ok(Self::wrap(socket.into()))
+        // Wrapped first: also a socket that does not get connected is forgotten when it ends.
+        let stream = Self::wrap(socket.into());
+        socket_io::connect(stream.as_fd(), &SockAddr::from(address), timeout)?;
+        Ok(stream)
     }
 
     pub(super) fn wrap(inner: std::net::TcpStream) -> Self {
+        socket::adopt(inner.as_fd());
         Self {
             inner: Descriptor::new(inner),
             read_timeout_ns: AtomicU64::new(0),

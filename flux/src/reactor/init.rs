@@ -49,7 +49,7 @@ impl Config {
     /// # Panics
     /// With what `main` panicked with.
     #[track_caller]
-    pub fn run<T>(self, main: impl FnOnce() -> T) -> Result<T, RunError> {
+    pub fn run<T>(self, main: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
         self.init()?.run(main)
     }
 }
@@ -91,7 +91,7 @@ fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitErr
         turns: Cell::new(0),
         switches: Cell::new(0),
         _fault_guard: FaultGuard::install(overflow::on_fault).ok(),
-        _pinned: pinned,
+        pinned,
         _claim: claim,
         _not_send: PhantomData,
     })
@@ -124,12 +124,19 @@ impl Pinned {
     }
 }
 
-impl Drop for Pinned {
-    fn drop(&mut self) {
+impl Pinned {
+    /// Lets the thread run where it could before, while what is left of its reactor stays in memory.
+    pub(super) fn give_up(&self) {
         // It was allowed there before; should the system have taken those cores away meanwhile, the
         // thread stays where it is.
         let _unchanged = affinity::pin(&self.cores_before);
         REACTOR_CORE.store(usize::MAX, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        self.give_up();
     }
 }
 

@@ -39,6 +39,7 @@ use crate::error::RunError;
 use crate::fiber::block::{Block, NIL, SlotFn, State, Waiting};
 use crate::sched::{CancelPath, Sched};
 use crate::stack::Slab;
+use crate::sys::say;
 use crate::sys::signal::FaultGuard;
 
 /// The most fibers that a turn resumes before it looks at the kernel again.
@@ -65,7 +66,6 @@ const LEFT_MAX: usize = 32;
 #[must_use = "a reactor does nothing until it is `run`"]
 pub struct Reactor {
     pub(crate) sched: Sched,
-    // Before the slabs: the ring is closed before the memory that it could write into goes.
     pub(crate) engine: RefCell<Engine>,
     /// Why a better engine is not in use.
     pub(crate) refused: Option<&'static str>,
@@ -79,7 +79,7 @@ pub struct Reactor {
     pub(crate) switches: Cell<u64>,
     /// `None` where the system does not let a handler be installed: then an overflow is told less well.
     _fault_guard: Option<FaultGuard>,
-    _pinned: init::Pinned,
+    pinned: init::Pinned,
     _claim: current::Claim,
     _not_send: PhantomData<*mut ()>,
 }
@@ -188,8 +188,8 @@ impl Reactor {
         block.state.set(State::Running);
         block.budget.set(BUDGET);
         self.sched.set_current(index);
-        // SAFETY: started (above) and not ended, since an ended fiber is in no queue; not running, since
-        // the loop does.
+        // SAFETY: started (above) and not ended, since a block stands in one queue at a time and its fiber
+        // in none once it has ended; not running, since the loop does.
         let ended = unsafe { block.context.resume() };
         self.sched.set_current(NIL);
         if ended {
@@ -221,7 +221,7 @@ impl Reactor {
         unsafe {
             block
                 .context
-                .start(stack, block.run.get(), &raw const *block);
+                .start(stack, block.run.get(), (&raw const *block).cast());
         };
         true
     }
@@ -299,23 +299,29 @@ impl Reactor {
     ///
     /// # Panics
     /// With what `main` panicked with.
+    // `'static`, since a main fiber that does not end is left behind, with all that it captured.
     #[track_caller]
-    pub fn run<T>(self, main: impl FnOnce() -> T) -> Result<T, RunError> {
+    pub fn run<T>(self, main: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
         let frame = MainFrame {
             body: Cell::new(Some(main)),
             outcome: Cell::new(None),
         };
-        // Not dropped unless every fiber has ended: what is left may be known to the kernel.
+        // Not dropped unless every fiber has ended, and with it every op: what is left may be known to the
+        // kernel.
         let mut reactor = ManuallyDrop::new(self);
         let verdict = {
             let _current = current::Entered::new(&reactor);
             reactor.admit_main(&frame, Location::caller());
-            reactor.drive()
+            let unwinding = AbortOnDrop;
+            let verdict = reactor.drive();
+            std::mem::forget(unwinding);
+            verdict
         };
         if reactor.sched.live() == 0 {
             // SAFETY: dropped once, here, and not used again.
             unsafe { ManuallyDrop::drop(&mut reactor) };
         } else {
+            reactor.pinned.give_up();
             current::Claim::give_up();
         }
         verdict?;
@@ -379,22 +385,34 @@ impl Reactor {
     #[cold]
     fn name_those_left(&self) {
         let arena = &self.sched.arena;
-        eprintln!(
+        say(format_args!(
             "flux: {} fibers were cancelled and have not ended (`grace` is {:?}):",
             self.sched.live(),
             self.config.grace
-        );
+        ));
         let left = arena
             .used()
             .filter(|index| arena.block(*index).state.get() != State::Done);
         for index in left.take(LEFT_MAX) {
-            eprintln!(
+            say(format_args!(
                 "  fiber `{}`, spawned at {}, waits for {}",
                 arena.name(index),
                 arena.spawned_at(index),
                 arena.block(index).waiting.get().describe()
-            );
+            ));
         }
+    }
+}
+
+/// Ends the process when the loop itself panics: fibers would be left with frames that nobody keeps.
+struct AbortOnDrop;
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        say(format_args!(
+            "flux: the reactor itself panicked, which is a bug of flux; aborting"
+        ));
+        std::process::abort();
     }
 }
 
@@ -408,12 +426,13 @@ struct MainFrame<F, T> {
 ///
 /// # Safety
 /// The block's slot holds the address of a `MainFrame<F, T>` that is alive.
-unsafe fn run_main<F: FnOnce() -> T, T>(block: *const Block) {
+unsafe fn run_main<F: FnOnce() -> T, T>(block: *const ()) {
     // SAFETY: the reactor starts a context with the address of its own block, which is alive.
-    let block = unsafe { &*block };
+    let block = unsafe { &*block.cast::<Block>() };
     // SAFETY: the slot holds this pointer (caller), and is read once.
     let frame: *const MainFrame<F, T> = unsafe { block.take_slot() };
-    // SAFETY: alive: `run` holds it, and drives the loop that this fiber runs in.
+    // SAFETY: alive: `run` holds it, and drives the loop that this fiber runs in. Once `run` gives the fiber
+    // up it is not resumed again, so that it does not come back to use the reference.
     let frame = unsafe { &*frame };
     if let Some(body) = frame.body.take() {
         let outcome = catch_unwind(AssertUnwindSafe(body));

@@ -10,6 +10,7 @@
 )]
 
 use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::time::Duration;
 
@@ -18,7 +19,14 @@ use crate::error::Stopped;
 use crate::fiber::block::{Block, Deadline, NIL, Waiting};
 use crate::op::{Op, Request, State as OpState};
 use crate::reactor::Reactor;
-use crate::sys::errno;
+use crate::sys::{errno, say};
+
+/// The deadlines around, and inside, a `timeout`.
+#[derive(Clone, Copy)]
+pub(crate) struct Enclosed {
+    outer: *const Deadline,
+    inner: *const Deadline,
+}
 
 /// The moment at which a wait ends early, and whose moment it is.
 #[derive(Clone, Copy)]
@@ -181,14 +189,30 @@ impl Reactor {
         block.op.set(ptr::null());
         let result = op.result();
         let ended_early = result == -errno::ECANCELED;
-        let late = ended_early && block.timed_out.get();
+        // A cancel that came with the deadline wins: it is for ever.
+        let late = ended_early && block.timed_out.get() && !block.hears_cancel();
         self.disarm(me, block, limit, late);
         match u32::try_from(result) {
             Ok(count) => Ok(count),
-            // A cancel that came with the deadline wins: it is for ever.
-            Err(_) if late && !block.hears_cancel() => Err(Stopped::TimedOut.into()),
+            Err(_) if late => Err(Stopped::TimedOut.into()),
             Err(_) => Err(io::Error::from_raw_os_error(-result)),
         }
+    }
+
+    /// Waits until a descriptor is readable, or writable.
+    ///
+    /// # Errors
+    /// As [`perform`](Self::perform).
+    #[track_caller]
+    pub(crate) fn wait_ready(
+        &self,
+        fd: BorrowedFd<'_>,
+        write: bool,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        let fd = fd.as_raw_fd();
+        // SAFETY: the request points to nothing, and its descriptor is borrowed, so that it stays open.
+        unsafe { self.perform(Request::Ready { fd, write }, timeout) }.map(drop)
     }
 
     /// Sets the alarm for the nearer of the call's own end and the enclosing deadline, if there is one.
@@ -235,18 +259,28 @@ impl Reactor {
     ///
     /// # Safety
     /// `deadline` stays in place, and alive, until `restore` was called.
-    pub(crate) unsafe fn enclose(&self, deadline: &Deadline) -> *const Deadline {
+    pub(crate) unsafe fn enclose(&self, deadline: &Deadline) -> Enclosed {
         let block = self.me();
         let outer = block.deadline.get();
         let outer_is_nearer = enclosing(block).is_some_and(|outer| outer.at_ns <= deadline.at_ns);
         if !outer_is_nearer {
             block.deadline.set(deadline);
         }
-        outer
+        Enclosed {
+            outer,
+            inner: block.deadline.get(),
+        }
     }
 
-    pub(crate) fn restore(&self, outer: *const Deadline) {
-        self.me().deadline.set(outer);
+    /// Takes a deadline back. Aborts if what is there is not what was put there: then frames have not ended
+    /// in the order in which they began (a coroutine of another library was dropped, or moved to another
+    /// fiber), and the pointers that deadlines are do not hold.
+    pub(crate) fn restore(&self, enclosed: Enclosed) {
+        let deadline = &self.me().deadline;
+        if deadline.get() != enclosed.inner {
+            not_nested("timeout");
+        }
+        deadline.set(enclosed.outer);
     }
 
     /// Hides (or, undoing that, shows) the cancelled flag of the running fiber.
@@ -278,13 +312,24 @@ impl Reactor {
 /// The deadline around the code that a fiber runs.
 fn enclosing(block: &Block) -> Option<&Deadline> {
     let deadline = block.deadline.get();
-    // SAFETY: alive: the frame of `timeout` holds it, and takes it back before it returns.
+    // SAFETY: alive: the frame of `timeout` holds it, and takes it back before it returns; frames of a fiber
+    // nest, and `restore` aborts where they have not.
     (!deadline.is_null()).then(|| unsafe { &*deadline })
 }
 
 /// The moment so long after another, or the end of time.
 pub(crate) fn end_of(now_ns: u64, after: Duration) -> u64 {
     u64::try_from(after.as_nanos()).map_or(u64::MAX, |after| now_ns.saturating_add(after))
+}
+
+/// Says that frames did not nest, and aborts: going on would follow pointers into frames that are gone.
+#[cold]
+pub(crate) fn not_nested(call: &str) -> ! {
+    say(format_args!(
+        "flux: a `flux::{call}` ended in another fiber, or another order, than it began in: coroutines of \
+         other libraries must not be left, or moved, inside it; aborting"
+    ));
+    std::process::abort();
 }
 
 #[cold]

@@ -11,7 +11,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
-use std::io;
 use std::iter::FusedIterator;
 use std::rc::Rc;
 
@@ -19,6 +18,7 @@ use crate::error::Stopped;
 use crate::fiber::block::Waiting;
 use crate::list::{Linked, Links, List};
 use crate::reactor::{Reactor, current};
+use crate::sync::error::{RecvError, SendError, TryRecvError, TrySendError};
 
 /// Makes a channel that holds `capacity` values at the most.
 ///
@@ -80,6 +80,8 @@ struct Waiters;
 /// A fiber in a list of those that wait; stands in that fiber's own frame.
 struct Waiter {
     fiber: u32,
+    /// Which fiber that is: a list may outlive a reactor that gave up fibers.
+    id: u64,
     links: Links<Self>,
 }
 
@@ -97,8 +99,10 @@ fn wait(
     list: &List<Waiter, Waiters>,
     mut done: impl FnMut() -> bool,
 ) -> Result<(), Stopped> {
+    let fiber = reactor.sched.current();
     let waiter = Waiter {
-        fiber: reactor.sched.current(),
+        fiber,
+        id: reactor.sched.arena.block(fiber).id.get(),
         links: Links::new(),
     };
     let entered = InList {
@@ -140,10 +144,20 @@ impl Drop for InList<'_> {
 }
 
 impl<T> Shared<T> {
+    /// Wakes the first that waits, passing over those whose reactor has given them up.
     fn wake_one(list: &List<Waiter, Waiters>) {
-        if let Some(waiter) = list.pop_front() {
-            // Whoever waits is a fiber of the one reactor, so that there is one.
-            current::try_with(|reactor| reactor.sched.wake_from(waiter.fiber, Waiting::Channel));
+        while let Some(waiter) = list.pop_front() {
+            let woken = current::try_with(|reactor| {
+                let sched = &reactor.sched;
+                let alive = sched.arena.find(waiter.fiber, waiter.id).is_some();
+                if alive {
+                    sched.wake_from(waiter.fiber, Waiting::Channel);
+                }
+                alive
+            });
+            if woken == Some(true) {
+                break;
+            }
         }
     }
 
@@ -205,6 +219,7 @@ impl<T> Sender<T> {
                 return Err(SendError::Closed(value));
             }
             shared.push(value);
+            reactor.spend();
             Ok(())
         })
     }
@@ -271,7 +286,9 @@ impl<T> Receiver<T> {
             if empty() && !closed() {
                 wait(reactor, &shared.waiting_receiver, || !empty() || closed())?;
             }
-            shared.pop().ok_or(RecvError::Closed)
+            let value = shared.pop().ok_or(RecvError::Closed)?;
+            reactor.spend();
+            Ok(value)
         })
     }
 
@@ -337,144 +354,5 @@ impl<T> fmt::Debug for Sender<T> {
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver").finish_non_exhaustive()
-    }
-}
-
-/// Why a value was not sent; holds it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum SendError<T> {
-    /// The receiver is gone.
-    Closed(T),
-    /// The sending fiber was cancelled, or out of time.
-    Stopped(T, Stopped),
-}
-
-/// Why a value was not sent at once; holds it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum TrySendError<T> {
-    /// The channel is full.
-    Full(T),
-    /// The receiver is gone.
-    Closed(T),
-}
-
-/// Why no value was received.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RecvError {
-    /// The channel is empty, and every sender is gone.
-    Closed,
-    /// The receiving fiber was cancelled, or out of time.
-    Stopped(Stopped),
-}
-
-/// Why no value was received at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TryRecvError {
-    /// The channel is empty.
-    Empty,
-    /// The channel is empty, and every sender is gone.
-    Closed,
-}
-
-impl<T> SendError<T> {
-    /// The value that was not sent.
-    pub fn into_inner(self) -> T {
-        match self {
-            Self::Closed(value) | Self::Stopped(value, _) => value,
-        }
-    }
-}
-
-impl<T> TrySendError<T> {
-    /// The value that was not sent.
-    pub fn into_inner(self) -> T {
-        match self {
-            Self::Full(value) | Self::Closed(value) => value,
-        }
-    }
-}
-
-impl From<Stopped> for RecvError {
-    fn from(stopped: Stopped) -> Self {
-        Self::Stopped(stopped)
-    }
-}
-
-const CLOSED: &str = "the other side of the channel is gone";
-
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed(_) => f.write_str(CLOSED),
-            Self::Stopped(_, stopped) => stopped.fmt(f),
-        }
-    }
-}
-
-impl<T> fmt::Display for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "the channel is full",
-            Self::Closed(_) => CLOSED,
-        })
-    }
-}
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed => f.write_str(CLOSED),
-            Self::Stopped(stopped) => stopped.fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for TryRecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the channel is empty",
-            Self::Closed => CLOSED,
-        })
-    }
-}
-
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed(_) => f.write_str("Closed(..)"),
-            Self::Stopped(_, stopped) => write!(f, "Stopped(.., {stopped:?})"),
-        }
-    }
-}
-
-impl<T> fmt::Debug for TrySendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "Full(..)",
-            Self::Closed(_) => "Closed(..)",
-        })
-    }
-}
-
-impl<T> std::error::Error for SendError<T> {}
-impl<T> std::error::Error for TrySendError<T> {}
-impl std::error::Error for RecvError {}
-impl std::error::Error for TryRecvError {}
-
-impl<T> From<SendError<T>> for io::Error {
-    fn from(error: SendError<T>) -> Self {
-        match error {
-            SendError::Closed(_) => io::ErrorKind::BrokenPipe.into(),
-            SendError::Stopped(_, stopped) => stopped.into(),
-        }
-    }
-}
-
-impl From<RecvError> for io::Error {
-    fn from(error: RecvError) -> Self {
-        match error {
-            RecvError::Closed => io::ErrorKind::UnexpectedEof.into(),
-            RecvError::Stopped(stopped) => stopped.into(),
-        }
     }
 }

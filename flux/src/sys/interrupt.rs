@@ -7,7 +7,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -55,11 +55,16 @@ pub(crate) fn take(signal: i32) -> bool {
 }
 
 /// The descriptor that becomes readable when a caught signal comes; made by the first call.
-pub(crate) fn bell() -> io::Result<RawFd> {
-    let made = BELL.load(Ordering::Acquire);
-    if made >= 0 {
-        return Ok(made);
-    }
+pub(crate) fn bell() -> io::Result<BorrowedFd<'static>> {
+    let bell = match BELL.load(Ordering::Acquire) {
+        made if made >= 0 => made,
+        _ => hang_bell()?,
+    };
+    // SAFETY: once made it is open for as long as the process lives.
+    Ok(unsafe { BorrowedFd::borrow_raw(bell) })
+}
+
+fn hang_bell() -> io::Result<RawFd> {
     // SAFETY: takes numbers, and answers with a new descriptor or an error.
     let bell = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
     if bell < 0 {

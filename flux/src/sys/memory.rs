@@ -9,9 +9,19 @@ use std::ptr::{self, NonNull};
 use std::sync::LazyLock;
 
 /// `MADV_GUARD_INSTALL`, Linux 6.13: a guard that is a page-table entry, not a mapping of its own.
+#[cfg(target_os = "linux")]
 const MADV_GUARD_INSTALL: libc::c_int = 102;
 /// `MADV_POPULATE_WRITE`, Linux 5.14: faults pages in, writable.
+#[cfg(target_os = "linux")]
 const MADV_POPULATE_WRITE: libc::c_int = 23;
+
+/// What a mapping is: nobody else's, and not paid for before it is touched.
+#[cfg(target_os = "linux")]
+const MAP_FLAGS: libc::c_int =
+    libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;
+/// What a mapping is. `MAP_STACK` is left out where it is known: on FreeBSD it means one that grows.
+#[cfg(not(target_os = "linux"))]
+const MAP_FLAGS: libc::c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
 
 /// The size of a page, in bytes; a power of two.
 pub(crate) fn page_size() -> usize {
@@ -28,7 +38,14 @@ pub(crate) fn round_to_pages(bytes: usize) -> Option<usize> {
     bytes.checked_next_multiple_of(page_size())
 }
 
+/// The most mappings that the kernel lets a process have; other systems than Linux state none.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn mappings_max() -> usize {
+    usize::MAX
+}
+
 /// The most mappings that the kernel lets a process have.
+#[cfg(target_os = "linux")]
 pub(crate) fn mappings_max() -> usize {
     std::fs::read_to_string("/proc/sys/vm/max_map_count")
         .ok()
@@ -55,7 +72,7 @@ impl Mapping {
                 ptr::null_mut(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK,
+                MAP_FLAGS,
                 -1,
                 0,
             )
@@ -65,11 +82,28 @@ impl Mapping {
         }
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         let mapping = Self { start, len };
-        // A kernel without huge pages says EINVAL, and has none to decline.
-        match mapping.advise(0, len, libc::MADV_NOHUGEPAGE) {
+        mapping.decline_huge_pages()?;
+        Ok(mapping)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn decline_huge_pages(&self) -> io::Result<()> {
+        match self.advise(0, self.len, libc::MADV_NOHUGEPAGE) {
+            // A kernel without huge pages says EINVAL, and has none to decline.
             Err(error) if error.raw_os_error() != Some(libc::EINVAL) => Err(error),
-            _ => Ok(mapping),
+            _ => Ok(()),
         }
+    }
+
+    /// There is no way to decline them here.
+    #[cfg(not(target_os = "linux"))]
+    #[allow(
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "as on Linux, where it may fail"
+    )]
+    fn decline_huge_pages(&self) -> io::Result<()> {
+        Ok(())
     }
 
     pub(crate) fn start(&self) -> usize {
@@ -82,6 +116,15 @@ impl Mapping {
 
     /// Makes a range fault on any touch, without a mapping of its own. `Unsupported` where the kernel
     /// does not know how.
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn guard(&self, offset: usize, len: usize) -> io::Result<()> {
+        self.range(offset, len);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Makes a range fault on any touch, without a mapping of its own. `Unsupported` where the kernel
+    /// does not know how.
+    #[cfg(target_os = "linux")]
     pub(crate) fn guard(&self, offset: usize, len: usize) -> io::Result<()> {
         self.advise(offset, len, MADV_GUARD_INSTALL)
             .map_err(|error| match error.raw_os_error() {
@@ -107,22 +150,23 @@ impl Mapping {
         if len == 0 {
             return Ok(());
         }
+        #[cfg(target_os = "linux")]
         match self.advise(offset, len, MADV_POPULATE_WRITE) {
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
-                let start = self.range(offset, len);
-                for page in (0..len).step_by(page_size()) {
-                    // SAFETY: `page` is below `len`, so the address lies in the range just checked.
-                    let address = unsafe { start.add(page) };
-                    // SAFETY: the address lies in this mapping, which is readable and writable there;
-                    // the byte is the one that a fresh page holds, and nothing else uses it yet.
-                    unsafe { address.write_volatile(0) };
-                }
-                Ok(())
-            }
-            result => result,
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            result => return result,
         }
+        let start = self.range(offset, len);
+        for page in (0..len).step_by(page_size()) {
+            // SAFETY: `page` is below `len`, so the address lies in the range just checked.
+            let address = unsafe { start.add(page) };
+            // SAFETY: the address lies in this mapping, which is readable and writable there; the byte is
+            // the one that a fresh page holds, and nothing else uses it yet.
+            unsafe { address.write_volatile(0) };
+        }
+        Ok(())
     }
 
+    #[cfg(target_os = "linux")]
     fn advise(&self, offset: usize, len: usize, advice: libc::c_int) -> io::Result<()> {
         let start = self.range(offset, len);
         loop {

@@ -6,6 +6,13 @@ pub(crate) mod memory;
 pub(crate) mod signal;
 pub(crate) mod socket;
 
+/// Writes a line to stderr if it can be written: a closed stderr is no reason to panic, least of all where the
+/// next step is an abort.
+pub(crate) fn say(line: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    let _closed = writeln!(std::io::stderr(), "{line}");
+}
+
 /// The error codes that flux itself gives or tells apart.
 pub(crate) mod errno {
     pub(crate) use libc::{EAGAIN, ECANCELED, EINTR, ETIMEDOUT};

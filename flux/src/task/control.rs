@@ -72,8 +72,8 @@ pub fn timeout<T>(after: Duration, body: impl FnOnce() -> T) -> Result<T, Elapse
     };
     // SAFETY: the deadline stays in this frame, below `Undo`, whose drop takes it back whether `body`
     // returns or panics; a suspended frame is not left otherwise.
-    let outer = current::with(|reactor| unsafe { reactor.enclose(&deadline) });
-    let undo = Undo(|| current::with(|reactor| reactor.restore(outer)));
+    let enclosed = current::with(|reactor| unsafe { reactor.enclose(&deadline) });
+    let undo = Undo(|| current::with(|reactor| reactor.restore(enclosed)));
     let value = body();
     drop(undo);
     if deadline.passed.get() {

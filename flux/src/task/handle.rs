@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ptr;
 
 use crate::error::JoinError;
 use crate::fiber::block::{Block, NIL, Payload, State, Waiting};
@@ -46,21 +47,30 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     /// Outside of a fiber, and inside [`no_suspend`](crate::no_suspend) when it would have to wait.
-    #[inline]
+    // Inlined into the fiber's own code, for the reason that `Reactor::wait` gives. As a closure passed to
+    // `current::with` it would not be, where a program joins in several places.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "see the comment above")]
     #[track_caller]
     pub fn join(self) -> Result<T, JoinError> {
-        current::with(|reactor| {
-            let block = self
-                .block(reactor)
-                .expect("a handle of a reactor that has ended has nothing to join");
-            if block.state.get() != State::Done {
-                block.joiner.set(reactor.sched.current());
-                let waited = reactor.wait(Waiting::Join, None, || block.state.get() == State::Done);
-                block.joiner.set(NIL);
-                waited.map_err(JoinError::Stopped)?;
-            }
-            self.take(reactor, block)
-        })
+        let reactor: *const Reactor = current::with(ptr::from_ref);
+        // SAFETY: alive: the calling fiber runs in it, and a reactor outlives the frames of its fibers, or is
+        // left behind with them.
+        let reactor = unsafe { &*reactor };
+        let block = self
+            .block(reactor)
+            .expect("a handle of a reactor that has ended has nothing to join");
+        if block.state.get() == State::Done {
+            reactor.spend();
+        } else {
+            // Refused before anything is noted: where the wait would panic, nobody is the joiner.
+            reactor.may_wait().map_err(JoinError::Stopped)?;
+            block.joiner.set(reactor.sched.current());
+            let waited = reactor.wait(Waiting::Join, None, || block.state.get() == State::Done);
+            block.joiner.set(NIL);
+            waited.map_err(JoinError::Stopped)?;
+        }
+        self.take(reactor, block)
     }
 
     /// Takes the result of a fiber that is done, and frees its block.
@@ -72,16 +82,19 @@ impl<T> JoinHandle<T> {
         // The block is freed here, once: the handle's own drop must not do it again.
         std::mem::forget(self);
         block.has_handle.set(false);
-        let result = if panicked {
+        // A way out for each, rather than one `Result` for both: that is copied in overlapping pieces, which
+        // stalls the processor for longer than the rest takes.
+        if panicked {
             // SAFETY: a fiber that panicked left its payload, and the handle was the one right to it.
-            Err(JoinError::Panicked(unsafe { block.take_slot::<Payload>() }))
-        } else {
-            // SAFETY: a fiber that returned left a `T`: the handle was made with the block's closure, and
-            // numbers of fibers do not come again; it was the one right to it.
-            Ok(unsafe { block.take_slot::<T>() })
-        };
+            let payload = unsafe { block.take_slot::<Payload>() };
+            reactor.sched.release(index);
+            return Err(JoinError::Panicked(payload));
+        }
+        // SAFETY: a fiber that returned left a `T`: the handle was made with the block's closure, and
+        // numbers of fibers do not come again (`Arena::take`); it was the one right to it.
+        let value = unsafe { block.take_slot::<T>() };
         reactor.sched.release(index);
-        result
+        Ok(value)
     }
 
     /// Asks the fiber to end: the call that it is suspended in fails, and every later one that suspends.
@@ -140,7 +153,7 @@ impl<T> Drop for JoinHandle<T> {
                 // Freed also when the destructor panics.
                 let _release = Release(reactor, self.index);
                 // SAFETY: a fiber that is done left what this function drops, and nobody has taken it.
-                unsafe { (block.run.get())(block) };
+                unsafe { (block.run.get())((&raw const *block).cast()) };
             }
         });
     }

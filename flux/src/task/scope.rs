@@ -16,9 +16,10 @@ use crate::config::StackClass;
 use crate::error::JoinError;
 use crate::fiber::block::{Children, Waiting};
 use crate::reactor::current;
+use crate::reactor::park::not_nested;
 use crate::task::fiber::{CLOSURE, Fiber};
 use crate::task::handle::JoinHandle;
-use crate::task::spawn::{fill, wait_for_block};
+use crate::task::spawn::{fill, has_stacks, wait_for_block};
 
 /// Where children are spawned that may borrow from outside of the closure of [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
@@ -60,29 +61,32 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
-    current::with(|reactor| {
-        let scope = Scope {
-            children: Children {
-                parent: reactor.sched.current(),
-                live: Cell::new(0),
-                unheard_panics: Cell::new(0),
-            },
-            lifetimes: PhantomData,
-            not_send: PhantomData,
-        };
-        let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-        while scope.children.live.get() > 0 {
+    let scope = Scope {
+        children: Children {
+            parent: current::with(|reactor| reactor.sched.current()),
+            live: Cell::new(0),
+            unheard_panics: Cell::new(0),
+        },
+        lifetimes: PhantomData,
+        not_send: PhantomData,
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| f(&scope)));
+    while scope.children.live.get() > 0 {
+        current::with(|reactor| {
+            if reactor.sched.current() != scope.children.parent {
+                not_nested("scope");
+            }
             // `spawn` made sure that this fiber may suspend here.
             reactor.park(Waiting::Scope);
+        });
+    }
+    match outcome {
+        Err(payload) => resume_unwind(payload),
+        Ok(_) if scope.children.unheard_panics.get() > 0 => {
+            panic!("a fiber of this scope panicked, and nobody joined it")
         }
-        match outcome {
-            Err(payload) => resume_unwind(payload),
-            Ok(_) if scope.children.unheard_panics.get() > 0 => {
-                panic!("a fiber of this scope panicked, and nobody joined it")
-            }
-            Ok(value) => value,
-        }
-    })
+        Ok(value) => value,
+    }
 }
 
 impl<'scope> Scope<'scope, '_> {
@@ -93,8 +97,7 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Panics
     /// As [`spawn`](crate::spawn); and where the scope could not wait for its children: inside
-    /// [`no_suspend`](crate::no_suspend), in a destructor that runs while a panic unwinds, and in another
-    /// fiber than the scope's own or one of its children.
+    /// [`no_suspend`](crate::no_suspend), and in a destructor that runs while a panic unwinds.
     #[track_caller]
     pub fn spawn<F, T>(&'scope self, body: F) -> ScopedJoinHandle<'scope, T>
     where
@@ -141,10 +144,11 @@ impl<'scope> Scope<'scope, '_> {
                 "cannot spawn fiber `{name}` in a scope here: the scope could not wait for it, inside \
                  `no_suspend` or while a panic unwinds"
             );
-            // Counted first, so that the scope waits also while this call does.
+            has_stacks(reactor, class, name);
+            // Counted first, so that the scope waits also while this call does; nothing panics from here on.
             let children = &self.children;
             children.live.set(children.live.get() + 1);
-            let index = wait_for_block(reactor, name, at);
+            let index = wait_for_block(reactor, class, name, at);
             ScopedJoinHandle {
                 handle: fill(reactor, index, class, body, &raw const *children),
                 children,

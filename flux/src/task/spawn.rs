@@ -29,7 +29,7 @@ use crate::task::handle::JoinHandle;
 /// neither a cancel nor a deadline ends it.
 ///
 /// # Panics
-/// Outside of a fiber; and when all control blocks are in use where the caller cannot suspend: in
+/// Outside of a fiber; for a class of which there are no stacks; and when all control blocks are in use where the caller cannot suspend: in
 /// [`no_suspend`](crate::no_suspend), and in a destructor that runs while a panic unwinds.
 ///
 /// # Example
@@ -47,7 +47,7 @@ pub fn spawn<S: IntoFiber>(fiber: S) -> JoinHandle<S::Output> {
     let Fiber { class, name, body } = fiber.into_fiber();
     let at = Location::caller();
     current::with(|reactor| {
-        let index = wait_for_block(reactor, name, at);
+        let index = wait_for_block(reactor, class, name, at);
         fill(reactor, index, class, body, ptr::null())
     })
 }
@@ -58,16 +58,19 @@ pub fn spawn<S: IntoFiber>(fiber: S) -> JoinHandle<S::Output> {
 /// [`Full`], which holds the fiber, and whose sentence names the limit.
 ///
 /// # Panics
-/// Outside of a fiber.
+/// Outside of a fiber, and for a class of which there are no stacks.
 #[track_caller]
 pub fn try_spawn<S: IntoFiber>(fiber: S) -> Result<JoinHandle<S::Output>, Full<S>> {
     let fiber = fiber.into_fiber();
     let at = Location::caller();
-    current::with(|reactor| match reactor.sched.take_block(fiber.name, at) {
-        Some(index) => Ok(fill(reactor, index, fiber.class, fiber.body, ptr::null())),
-        None => {
-            let name = fiber.name;
-            Err(Full::new(S::from_fiber(fiber), name, reactor.config.fibers))
+    current::with(|reactor| {
+        has_stacks(reactor, fiber.class, fiber.name);
+        match reactor.sched.take_block(fiber.name, at) {
+            Some(index) => Ok(fill(reactor, index, fiber.class, fiber.body, ptr::null())),
+            None => {
+                let name = fiber.name;
+                Err(Full::new(S::from_fiber(fiber), name, reactor.config.fibers))
+            }
         }
     })
 }
@@ -155,9 +158,11 @@ impl Builder {
 #[track_caller]
 pub(super) fn wait_for_block(
     reactor: &Reactor,
+    class: StackClass,
     name: &'static str,
     at: &'static Location<'static>,
 ) -> u32 {
+    has_stacks(reactor, class, name);
     if let Some(index) = reactor.sched.take_block(name, at) {
         return index;
     }
@@ -167,12 +172,23 @@ pub(super) fn wait_for_block(
         Full::new((), name, reactor.config.fibers)
     );
     reactor.sched.queue_for_block();
+    // Nothing wakes it but the block: this wait ends neither early nor by chance.
     reactor.park(Waiting::ControlBlock);
     reactor.sched.use_reservation();
     reactor
         .sched
         .take_block(name, at)
         .expect("the block that woke this fiber is reserved for it")
+}
+
+/// Refuses a fiber that could never start.
+#[inline]
+#[track_caller]
+pub(super) fn has_stacks(reactor: &Reactor, class: StackClass, name: &str) {
+    assert!(
+        reactor.config.stacks[class.index()].count > 0,
+        "cannot spawn fiber `{name}`: there are no {class} stacks; raise `stacks({class} = ..)`"
+    );
 }
 
 /// Fills a block and makes its fiber ready.
@@ -199,9 +215,9 @@ pub(super) fn fill<T, F: FnOnce() -> T>(
 ///
 /// # Safety
 /// The block is alive, and its slot holds an `F` that has not been taken.
-unsafe fn run_body<F: FnOnce() -> T, T>(block: *const Block) {
-    // SAFETY: alive (caller).
-    let block = unsafe { &*block };
+unsafe fn run_body<F: FnOnce() -> T, T>(block: *const ()) {
+    // SAFETY: a block, and alive (caller).
+    let block = unsafe { &*block.cast::<Block>() };
     // SAFETY: `fill` wrote the closure together with this very function; it is taken once, here.
     let body: F = unsafe { block.take_slot() };
     match catch_unwind(AssertUnwindSafe(body)) {
@@ -237,9 +253,9 @@ fn drop_quietly<T>(value: T) {
 ///
 /// # Safety
 /// The slot holds a `T` that has not been taken.
-unsafe fn discard<T>(block: *const Block) {
-    // SAFETY: alive: blocks lie in the arena, and a handle calls this while its reactor runs.
-    let block = unsafe { &*block };
+unsafe fn discard<T>(block: *const ()) {
+    // SAFETY: alive: blocks lie in the arena, and a handle calls this, with a block, while its reactor runs.
+    let block = unsafe { &*block.cast::<Block>() };
     // SAFETY: `leave` wrote a `T` together with this very function; it is taken once, here.
     drop(unsafe { block.take_slot::<T>() });
 }

@@ -6,6 +6,7 @@
     reason = "a test that watches another process may block"
 )]
 
+use std::io::Read;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -16,14 +17,17 @@ pub(crate) fn config() -> flux::Config {
 }
 
 /// Runs `main` on a reactor, one at a time in this process.
-pub(crate) fn run<T>(config: flux::Config, main: impl FnOnce() -> T) -> Result<T, flux::RunError> {
+pub(crate) fn run<T>(
+    config: flux::Config,
+    main: impl FnOnce() -> T + 'static,
+) -> Result<T, flux::RunError> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     config.run(main)
 }
 
 /// Runs `main` on a small reactor, and expects that to go well.
-pub(crate) fn fibers<T>(main: impl FnOnce() -> T) -> T {
+pub(crate) fn fibers<T>(main: impl FnOnce() -> T + 'static) -> T {
     run(config(), main).expect("the reactor runs")
 }
 
@@ -45,21 +49,45 @@ pub(crate) fn alone(test: &str, environment: &[(&str, &str)], body: fn()) -> Opt
         .stderr(Stdio::piped())
         .spawn()
         .expect("a test can start itself");
-    for _ in 0..600 {
-        if child.try_wait().expect("a child can be asked").is_some() {
-            return Some(child.wait_with_output().expect("a child has an output"));
+    // Read while it runs: a pipe holds no more than 64 KiB.
+    let drain = |mut pipe: Box<dyn Read + Send>| {
+        std::thread::spawn(move || {
+            let mut all = Vec::new();
+            pipe.read_to_end(&mut all).expect("a pipe can be read");
+            all
+        })
+    };
+    let stdout = drain(Box::new(child.stdout.take().expect("it is piped")));
+    let stderr = drain(Box::new(child.stderr.take().expect("it is piped")));
+    let mut ended = None;
+    for _ in 0..1200 {
+        ended = child.try_wait().expect("a child can be asked");
+        if ended.is_some() {
+            break;
         }
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(Duration::from_millis(50));
     }
-    child.kill().expect("a child can be killed");
-    let output = child.wait_with_output().expect("a child has an output");
-    panic!("{test} hung: {}", text(&output));
+    if ended.is_none() {
+        child.kill().expect("a child can be killed");
+    }
+    let output = Output {
+        status: child.wait().expect("a child has an end"),
+        stdout: stdout.join().expect("the reader has read"),
+        stderr: stderr.join().expect("the reader has read"),
+    };
+    assert!(ended.is_some(), "{test} hung: {}", text(&output));
+    Some(output)
 }
 
 /// Runs `body` in a process of its own, and expects it to pass there.
 pub(crate) fn passes_alone(test: &str, environment: &[(&str, &str)], body: fn()) {
     if let Some(output) = alone(test, environment, body) {
-        assert!(output.status.success(), "{test}: {}", text(&output));
+        let said = text(&output);
+        assert!(output.status.success(), "{test}: {said}");
+        assert!(
+            said.contains("1 passed"),
+            "{test} is not the test's name: {said}"
+        );
     }
 }
 

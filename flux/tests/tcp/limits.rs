@@ -144,7 +144,7 @@ fn ten_thousand_connections_leave_nothing_behind() {
                 .fibers(FIBERS)
                 .stacks(StackClass::Small, FIBERS)
                 .prefault(4096);
-            run(config, || {
+            run(config, move || {
                 // Several addresses, so that ports which rest for a minute after a connection do not run out.
                 let listeners: Vec<TcpListener> = (1..=4)
                     .map(|last| TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0)).unwrap())

@@ -1,6 +1,5 @@
-//! Which core a thread runs on.
-//!
-//! Knows nothing of configuration: the reactor decides what "auto" means.
+//! Linux: a thread runs on the cores of its mask, and some cores may be kept free of all but those pinned to
+//! them.
 
 #![allow(unsafe_code, reason = "calls into libc")]
 

@@ -19,89 +19,28 @@
     reason = "the kernel writes through the addresses that are handed to it here"
 )]
 
+mod entry;
+mod setup;
+
 use std::io;
-use std::ptr;
 use std::time::Duration;
 
-use io_uring::types::{Fd, SubmitArgs, Timespec};
-use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, opcode, squeue};
+use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, squeue};
 
+use self::entry::{IGNORE, cancel_entry, entry, op_of};
+use self::setup::{build_ring, explain};
 use super::{CancelOutcome, Counters, Wait};
 use crate::error::InitError;
 use crate::list::List;
 use crate::op::{Cancels, Op, Overflow, Request, State};
+use crate::sys::say;
 
-/// The completion queue is so many times as long as the submission queue.
-const COMPLETIONS_PER_SUBMISSION: u32 = 8;
-/// The most entries that a completion queue can have (`IORING_MAX_CQ_ENTRIES`).
-const COMPLETIONS_MAX: u32 = 65_536;
 /// The most kernel entries in a turn: at about 20 completions each, the fibers get their share again.
 const ROUNDS_MAX: usize = 8;
 /// How long to wait for room when the kernel takes no more and nothing has completed.
 const REFUSED_PAUSE: Duration = Duration::from_millis(1);
 
-/// The user data of a cancel's own completion, which nobody waits for. No op has this address.
-const IGNORE: u64 = 2;
-
-/// The set-ups to try, newest first: each drops what a kernel before the release named does not know.
-///
-/// - 6.6, no array of indices between this side and the entries (`NO_SQARRAY`);
-/// - 6.1, completions during entries of ours alone (`SINGLE_ISSUER`, `DEFER_TASKRUN`);
-/// - 5.19, no interrupt for completions, and a flag that says that some wait (`COOP_TASKRUN`,
-///   `TASKRUN_FLAG`);
-/// - 5.18, an entry that fails does not hold up those behind it (`SUBMIT_ALL`);
-/// - 5.11, what flux cannot do without.
-const SETUPS: [Setup; 5] = [
-    Setup::Linux6_6,
-    Setup::Linux6_1,
-    Setup::Linux5_19,
-    Setup::Linux5_18,
-    Setup::Linux5_11,
-];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Setup {
-    Linux5_11,
-    Linux5_18,
-    Linux5_19,
-    Linux6_1,
-    Linux6_6,
-}
-
-impl Setup {
-    /// Whether completions are put into their queue during entries of ours alone.
-    fn defers(self) -> bool {
-        self >= Self::Linux6_1
-    }
-
-    /// Whether the kernel says in shared memory that completions wait for an entry of ours.
-    fn shows_waiting(self) -> bool {
-        self >= Self::Linux5_19
-    }
-
-    fn build(self, entries: u32) -> io::Result<IoUring> {
-        let mut builder = IoUring::builder();
-        builder.dontfork().setup_cqsize(
-            entries
-                .next_power_of_two()
-                .saturating_mul(COMPLETIONS_PER_SUBMISSION)
-                .min(COMPLETIONS_MAX),
-        );
-        if self >= Self::Linux5_18 {
-            builder.setup_submit_all();
-        }
-        if self.shows_waiting() {
-            builder.setup_coop_taskrun().setup_taskrun_flag();
-        }
-        if self.defers() {
-            builder.setup_single_issuer().setup_defer_taskrun();
-        }
-        if self >= Self::Linux6_6 {
-            builder.setup_no_sqarray();
-        }
-        builder.build(entries)
-    }
-}
 
 /// The ring itself, on the heap and never moved: the three parts of [`Uring`] borrow from it.
 struct Ring(*mut IoUring);
@@ -131,6 +70,14 @@ pub(crate) struct Uring {
     /// What the next entries into the kernel answer instead of entering: error codes, 0 to enter.
     #[cfg(test)]
     faults: std::collections::VecDeque<i32>,
+}
+
+impl Drop for Uring {
+    fn drop(&mut self) {
+        // A registration keeps the ring alive, and a thread has room for 16 of them. There is none on a
+        // kernel that did not take it.
+        let _not_registered = self.submitter.unregister_ring_fd();
+    }
 }
 
 impl Uring {
@@ -185,7 +132,8 @@ impl Uring {
         unsafe { self.submit(&op) };
         while op.state() != State::Done {
             if let Err(error) = self.turn(Wait::Forever, |_| ()) {
-                // The ring is about to be closed unentered: the entry was never seen by the kernel.
+                // The ring is about to be closed; should the kernel have seen the entry all the same, a
+                // request for nothing writes nowhere.
                 op.complete(-libc::ECANCELED);
                 self.in_flight = 0;
                 return Err(error);
@@ -275,7 +223,9 @@ impl Uring {
             }
             self.submissions.sync();
             let to_submit = self.submissions.len();
-            match self.enter(to_submit, wait) {
+            // While ops stand in line behind the queue, what is waited for may be among them.
+            let patience = if self.depth() == 0 { wait } else { Wait::Poll };
+            match self.enter(to_submit, patience) {
                 Ok(()) => {}
                 Err(error) => match error.raw_os_error() {
                     // A signal, or the time given is over: a turn with nothing.
@@ -445,111 +395,23 @@ impl Uring {
     }
 }
 
-/// The newest set-up that this kernel takes.
-fn build_ring(entries: u32) -> io::Result<(IoUring, Setup)> {
-    let mut refused = io::ErrorKind::Unsupported.into();
-    for setup in SETUPS {
-        match setup.build(entries) {
-            Ok(ring) => return Ok((ring, setup)),
-            // A flag that this kernel does not know: the next set-up has fewer.
-            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refused = error,
-            Err(error) => return Err(error),
-        }
-    }
-    Err(refused)
-}
-
-/// Who refuses, in words, and what to do.
-fn explain(error: &io::Error) -> String {
-    match error.raw_os_error() {
-        Some(libc::ENOSYS) => "this kernel has no io_uring, or a container's filter hides it; \
-             run outside of the container, or let its seccomp profile pass io_uring_setup, \
-             io_uring_enter and io_uring_register"
-            .into(),
-        Some(libc::EPERM | libc::EACCES) => {
-            "the system forbids it (a container's seccomp profile, or the sysctl \
-             `kernel.io_uring_disabled`); let the profile pass io_uring_setup, io_uring_enter and \
-             io_uring_register, or set the sysctl to 0"
-                .into()
-        }
-        Some(libc::ENOMEM) => {
-            "the memory for its queues is over this user's limit; raise `ulimit -l`, or lower \
-             `submission_entries`"
-                .into()
-        }
-        Some(libc::EMFILE | libc::ENFILE) => {
-            "no file descriptor is left for the ring; raise `ulimit -n`".into()
-        }
-        _ => format!("the kernel says: {error}"),
-    }
-}
-
 #[cold]
 fn say_that_completions_overflow() {
-    eprintln!(
+    say(format_args!(
         "flux: the kernel has more completions than its queue holds; none is lost, but each costs more: \
          raise `submission_entries` (said once, counted in `flux::stats`)"
-    );
+    ));
 }
 
 #[cold]
 fn completions_lost() -> ! {
-    eprintln!(
+    say(format_args!(
         "flux: the kernel ran out of memory for completions and dropped some: requests are lost, and the \
          fibers that wait for them would hang; aborting. A larger `submission_entries` gives a longer \
          completion queue"
-    );
+    ));
     std::process::abort();
 }
 
-/// The address of an op, as the kernel carries it back.
-fn user_data_of(op: &Op) -> u64 {
-    ptr::from_ref(op).expose_provenance() as u64
-}
-
-fn op_of(user_data: u64) -> *const Op {
-    // An address of this process, so it fits.
-    #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
-    ptr::with_exposed_provenance(user_data as usize)
-}
-
-fn cancel_entry(op: &Op) -> squeue::Entry {
-    opcode::AsyncCancel::new(user_data_of(op))
-        .build()
-        .user_data(IGNORE)
-}
-
-#[inline]
-fn entry(op: &Op) -> squeue::Entry {
-    match op.request() {
-        Request::Nothing => opcode::Nop::new().build(),
-        Request::Receive {
-            fd,
-            buffer,
-            len,
-            peek,
-        } => opcode::Recv::new(Fd(fd), buffer, len)
-            .flags(if peek { libc::MSG_PEEK } else { 0 })
-            .build(),
-        Request::Send { fd, bytes, len } => opcode::Send::new(Fd(fd), bytes, len)
-            .flags(libc::MSG_NOSIGNAL)
-            .build(),
-        Request::Accept { fd, address, len } => {
-            opcode::Accept::new(Fd(fd), address.cast(), len.cast())
-                .flags(libc::SOCK_CLOEXEC)
-                .build()
-        }
-        Request::Connect { fd, address, len } => {
-            opcode::Connect::new(Fd(fd), address.cast(), len).build()
-        }
-        Request::Ready { fd, write } => {
-            let events = if write { libc::POLLOUT } else { libc::POLLIN };
-            opcode::PollAdd::new(Fd(fd), events.cast_unsigned().into()).build()
-        }
-    }
-    .user_data(user_data_of(op))
-}
-
 #[cfg(test)]
-#[path = "uring_tests.rs"]
 mod tests;

@@ -1,0 +1,349 @@
+//! A test double of `kqueue` for Linux, over `epoll`: what `kqueue.rs` uses of it, so that the code there
+//! runs in tests on a system without it.
+//!
+//! Compiled under `--cfg flux_kqueue_compat` alone. A queue is two epoll descriptors, one for each filter, so
+//! that an edge of one direction does not show in the other, as it would from one epoll entry for both.
+//!
+//! What it models: changes before events, in one call; `EV_ADD | EV_CLEAR`, also of what is there already;
+//! `EV_DELETE`; `EV_RECEIPT`; a refusal as an `EV_ERROR` event for that change alone, or as the call's own
+//! failure where there is no room for one, which leaves the rest unmade; no look at events in a call that
+//! reports refusals; `EV_EOF` together with the last bytes; a registration that ends with the close of its
+//! descriptor's number, whoever else has the file open.
+//!
+//! What it does not model, and so says nothing about:
+//! - other filters, and other flags: refused with `EINVAL`;
+//! - files that epoll does not take (`EPERM`), though a `kqueue` would;
+//! - `data` and `fflags` of an event (bytes, room, the socket's error): always 0;
+//! - low-water marks, the order of events, how many edges a burst makes: those are Linux's;
+//! - waits that are exact: a call may return early with nothing, when all that came was of closed files;
+//! - the close of a queue: one descriptor of each stays open, until a new queue gets the number of the old;
+//! - several threads at one queue.
+//!
+//! [`script`] makes it nasty, on the calling thread, call by call.
+
+#![allow(unsafe_code, reason = "a C interface, and calls into libc")]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::mem;
+use std::ptr;
+use std::slice;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::kqueue::system::{
+    EV_ADD, EV_CLEAR, EV_DELETE, EV_EOF, EV_ERROR, EV_RECEIPT, EVFILT_READ, EVFILT_WRITE, Event,
+};
+
+/// The queues that a process has at a time.
+const QUEUES_MAX: usize = 256;
+/// The descriptors whose files are told apart.
+const DESCRIPTORS_MAX: usize = 1 << 16;
+/// The events fetched from epoll at a time.
+const FETCH_MAX: usize = 64;
+
+/// What a call of `kevent` does instead of what it should.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(test), allow(dead_code, reason = "tests alone are nasty"))]
+pub(super) enum Nasty {
+    /// Refuses a change of this filter of this descriptor with a code.
+    Refuse { fd: i32, filter: i16, code: i32 },
+    /// Is interrupted after the changes, and before it looks at events.
+    Interrupt,
+    /// Has so few events for the caller, whatever its room.
+    Short(usize),
+}
+
+thread_local! {
+    static SCRIPT: RefCell<VecDeque<Nasty>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Each of these happens once, in this order, to the next call that it fits.
+#[cfg(test)]
+pub(super) fn script(nasty: &[Nasty]) {
+    SCRIPT.with_borrow_mut(|script| script.extend(nasty));
+}
+
+/// The next of the script, if `fits` takes it.
+fn scripted<T>(fits: impl FnOnce(Nasty) -> Option<T>) -> Option<T> {
+    SCRIPT.with_borrow_mut(|script| {
+        let found = script.front().copied().and_then(fits)?;
+        script.pop_front();
+        Some(found)
+    })
+}
+
+/// A queue: its number is the descriptor of the first epoll, which the caller closes.
+struct Queue {
+    read: AtomicI32,
+    write: AtomicI32,
+}
+
+const NO_QUEUE: i32 = -1;
+static QUEUES: [Queue; QUEUES_MAX] = [const {
+    Queue {
+        read: AtomicI32::new(NO_QUEUE),
+        write: AtomicI32::new(NO_QUEUE),
+    }
+}; QUEUES_MAX];
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// The file that a descriptor was of when it was registered, by its inode.
+static FILES: [AtomicU64; DESCRIPTORS_MAX] = [const { AtomicU64::new(0) }; DESCRIPTORS_MAX];
+
+#[unsafe(no_mangle)]
+extern "C" fn kqueue() -> libc::c_int {
+    let _one_at_a_time = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let (Ok(read), Ok(write)) = (new_epoll(), new_epoll()) else {
+        // The errno is that of the failure; a first epoll that was made stays, in a process without room.
+        return -1;
+    };
+    let number_again = QUEUES
+        .iter()
+        .find(|queue| queue.read.load(Ordering::Acquire) == read);
+    let free = || {
+        QUEUES
+            .iter()
+            .find(|queue| queue.read.load(Ordering::Acquire) == NO_QUEUE)
+    };
+    let Some(queue) = number_again.or_else(free) else {
+        return fail(libc::EMFILE);
+    };
+    let left_over = queue.write.swap(write, Ordering::AcqRel);
+    if left_over != NO_QUEUE {
+        // SAFETY: made for an earlier queue, whose number the system has given away anew: closed.
+        unsafe { libc::close(left_over) };
+    }
+    queue.read.store(read, Ordering::Release);
+    read
+}
+
+/// # Safety
+/// As of the C function: the pointers are good for as many entries as their counts say.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn kevent(
+    queue: libc::c_int,
+    changes: *const Event,
+    changes_count: libc::c_int,
+    events: *mut Event,
+    events_max: libc::c_int,
+    timeout: *const libc::timespec,
+) -> libc::c_int {
+    let Some(queue) = QUEUES
+        .iter()
+        .find(|one| one.read.load(Ordering::Acquire) == queue)
+    else {
+        return fail(libc::EBADF);
+    };
+    // SAFETY: good for so many (caller).
+    let changes = unsafe { slice_of(changes, changes_count) };
+    let mut out = Out {
+        events,
+        room: usize::try_from(events_max).unwrap_or(0),
+        count: 0,
+    };
+    for change in changes {
+        let code = queue.change(change);
+        if code == 0 && change.flags & EV_RECEIPT == 0 {
+            continue;
+        }
+        let answer = Event {
+            flags: EV_ERROR,
+            data: code as isize,
+            ..*change
+        };
+        // SAFETY: the events are good for the room (caller).
+        if !unsafe { out.put(answer) } {
+            return if code == 0 { 0 } else { fail(code) };
+        }
+    }
+    if out.count > 0 || events_max == 0 {
+        return out.count();
+    }
+    if scripted(|nasty| matches!(nasty, Nasty::Interrupt).then_some(())).is_some() {
+        return fail(libc::EINTR);
+    }
+    let short = scripted(|nasty| match nasty {
+        Nasty::Short(room) => Some(room),
+        _ => None,
+    });
+    out.room = out.room.min(short.unwrap_or(usize::MAX));
+    let mut polled = [&queue.read, &queue.write].map(|epoll| libc::pollfd {
+        fd: epoll.load(Ordering::Acquire),
+        events: libc::POLLIN,
+        revents: 0,
+    });
+    // SAFETY: two entries, in this frame; the time is null or good (caller); no signal mask.
+    if unsafe { libc::ppoll(polled.as_mut_ptr(), 2, timeout, ptr::null()) } < 0 {
+        return -1;
+    }
+    for (epoll, filter) in polled.into_iter().zip([EVFILT_READ, EVFILT_WRITE]) {
+        // SAFETY: the events are good for the room (caller).
+        if let Err(()) = unsafe { collect(epoll.fd, filter, &mut out) } {
+            return -1;
+        }
+    }
+    out.count()
+}
+
+/// The caller's room for events, and how much of it is filled.
+struct Out {
+    events: *mut Event,
+    room: usize,
+    count: usize,
+}
+
+impl Out {
+    /// Whether there was room.
+    ///
+    /// # Safety
+    /// The events are good for the room.
+    unsafe fn put(&mut self, event: Event) -> bool {
+        if self.count == self.room {
+            return false;
+        }
+        // SAFETY: below the room, which the events are good for (caller).
+        let place = unsafe { self.events.add(self.count) };
+        // SAFETY: as above.
+        unsafe { place.write(event) };
+        self.count += 1;
+        true
+    }
+
+    fn count(&self) -> libc::c_int {
+        libc::c_int::try_from(self.count).unwrap_or(libc::c_int::MAX)
+    }
+}
+
+impl Queue {
+    /// Makes a change; 0, or the code that it is refused with.
+    fn change(&self, change: &Event) -> i32 {
+        let Ok(fd) = i32::try_from(change.ident) else {
+            return libc::EBADF;
+        };
+        let (epoll, interest) = match change.filter {
+            EVFILT_READ => (&self.read, libc::EPOLLIN | libc::EPOLLRDHUP),
+            EVFILT_WRITE => (&self.write, libc::EPOLLOUT),
+            _ => return libc::EINVAL,
+        };
+        let refused = scripted(|nasty| match nasty {
+            Nasty::Refuse {
+                fd: which,
+                filter,
+                code,
+            } => (which == fd && filter == change.filter).then_some(code),
+            _ => None,
+        });
+        if let Some(code) = refused {
+            return code;
+        }
+        let epoll = epoll.load(Ordering::Acquire);
+        
+        match change.flags & !EV_RECEIPT {
+            flags if flags == EV_ADD | EV_CLEAR => {
+                let Some(file) = usize::try_from(fd).ok().and_then(|fd| FILES.get(fd)) else {
+                    return libc::EBADF;
+                };
+                file.store(file_of(fd), Ordering::Release);
+                match control(epoll, libc::EPOLL_CTL_ADD, fd, interest | libc::EPOLLET) {
+                    libc::EEXIST => {
+                        control(epoll, libc::EPOLL_CTL_MOD, fd, interest | libc::EPOLLET)
+                    }
+                    code => code,
+                }
+            }
+            EV_DELETE => control(epoll, libc::EPOLL_CTL_DEL, fd, 0),
+            _ => libc::EINVAL,
+        }
+    }
+}
+
+/// Takes what one epoll has, as far as there is room.
+///
+/// # Safety
+/// The events are good for the room.
+unsafe fn collect(epoll: i32, filter: i16, out: &mut Out) -> Result<(), ()> {
+    let mut ready = [libc::epoll_event { events: 0, u64: 0 }; FETCH_MAX];
+    loop {
+        let wanted = ready.len().min(out.room - out.count);
+        if wanted == 0 {
+            return Ok(());
+        }
+        // At most FETCH_MAX, which fits.
+        let room = libc::c_int::try_from(wanted).unwrap_or(1);
+        // SAFETY: room for so many events, in this frame.
+        let count = unsafe { libc::epoll_wait(epoll, ready.as_mut_ptr(), room, 0) };
+        let count = usize::try_from(count).map_err(drop)?;
+        for event in &ready[..count] {
+            let (events, data) = (event.events.cast_signed(), event.u64);
+            let fd = i32::try_from(data).unwrap_or(-1);
+            let known = usize::try_from(fd).ok().and_then(|fd| FILES.get(fd));
+            if known.is_none_or(|file| file.load(Ordering::Acquire) != file_of(fd)) {
+                continue;
+            }
+            let over = libc::EPOLLHUP | libc::EPOLLERR | libc::EPOLLRDHUP;
+            let event = Event {
+                ident: fd.cast_unsigned() as usize,
+                filter,
+                flags: EV_CLEAR | if events & over == 0 { 0 } else { EV_EOF },
+                fflags: 0,
+                data: 0,
+                udata: ptr::null_mut(),
+            };
+            // SAFETY: the events are good for the room (caller).
+            unsafe { out.put(event) };
+        }
+        if count < wanted {
+            return Ok(());
+        }
+    }
+}
+
+/// The inode of the file that a descriptor is of now; 0, which no file has, where it is of none.
+fn file_of(fd: i32) -> u64 {
+    // SAFETY: all zeroes is a valid `stat`.
+    let mut stat: libc::stat = unsafe { mem::zeroed() };
+    // SAFETY: the buffer is in this frame.
+    if unsafe { libc::fstat(fd, &raw mut stat) } != 0 {
+        return 0;
+    }
+    stat.st_ino
+}
+
+fn new_epoll() -> Result<i32, ()> {
+    // SAFETY: takes a flag, and answers with a new descriptor or an error.
+    match unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) } {
+        -1 => Err(()),
+        fd => Ok(fd),
+    }
+}
+
+/// 0, or an error code.
+fn control(epoll: i32, operation: libc::c_int, fd: i32, events: libc::c_int) -> i32 {
+    let mut event = libc::epoll_event {
+        events: events.cast_unsigned(),
+        u64: u64::from(fd.cast_unsigned()),
+    };
+    // SAFETY: the event is in this frame, and the kernel copies it.
+    match unsafe { libc::epoll_ctl(epoll, operation, fd, &raw mut event) } {
+        0 => 0,
+        // SAFETY: the address of this thread's error code.
+        _ => unsafe { *libc::__errno_location() },
+    }
+}
+
+/// # Safety
+/// The pointer is good for so many entries, or there are none.
+unsafe fn slice_of<'a>(start: *const Event, count: libc::c_int) -> &'a [Event] {
+    match usize::try_from(count) {
+        // SAFETY: good for so many (caller).
+        Ok(count) if count > 0 => unsafe { slice::from_raw_parts(start, count) },
+        _ => &[],
+    }
+}
+
+fn fail(code: i32) -> libc::c_int {
+    // SAFETY: the address of this thread's error code.
+    unsafe { *libc::__errno_location() = code };
+    -1
+}

@@ -1,0 +1,61 @@
+//! What the kernel reads of an op, and how it names the op in its answer.
+//!
+//! Does not know when entries leave.
+
+use std::ptr;
+
+use io_uring::types::Fd;
+use io_uring::{opcode, squeue};
+
+use crate::op::{Op, Request};
+
+/// The user data of a cancel's own completion, which nobody waits for. No op has this address.
+pub(super) const IGNORE: u64 = 2;
+
+/// The address of an op, as the kernel carries it back.
+fn user_data_of(op: &Op) -> u64 {
+    ptr::from_ref(op).expose_provenance() as u64
+}
+
+pub(super) fn op_of(user_data: u64) -> *const Op {
+    // An address of this process, so it fits.
+    #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
+    ptr::with_exposed_provenance(user_data as usize)
+}
+
+pub(super) fn cancel_entry(op: &Op) -> squeue::Entry {
+    opcode::AsyncCancel::new(user_data_of(op))
+        .build()
+        .user_data(IGNORE)
+}
+
+#[inline]
+pub(super) fn entry(op: &Op) -> squeue::Entry {
+    match op.request() {
+        Request::Nothing => opcode::Nop::new().build(),
+        Request::Receive {
+            fd,
+            buffer,
+            len,
+            peek,
+        } => opcode::Recv::new(Fd(fd), buffer, len)
+            .flags(if peek { libc::MSG_PEEK } else { 0 })
+            .build(),
+        Request::Send { fd, bytes, len } => opcode::Send::new(Fd(fd), bytes, len)
+            .flags(libc::MSG_NOSIGNAL)
+            .build(),
+        Request::Accept { fd, address, len } => {
+            opcode::Accept::new(Fd(fd), address.cast(), len.cast())
+                .flags(libc::SOCK_CLOEXEC)
+                .build()
+        }
+        Request::Connect { fd, address, len } => {
+            opcode::Connect::new(Fd(fd), address.cast(), len).build()
+        }
+        Request::Ready { fd, write } => {
+            let events = if write { libc::POLLOUT } else { libc::POLLIN };
+            opcode::PollAdd::new(Fd(fd), events.cast_unsigned().into()).build()
+        }
+    }
+    .user_data(user_data_of(op))
+}

@@ -1,0 +1,111 @@
+//! Making a ring: the newest set-up that the kernel takes, or who refuses it, in words.
+//!
+//! Does not know what the ring is used for.
+
+use std::io;
+
+use io_uring::IoUring;
+
+/// The completion queue is so many times as long as the submission queue.
+const COMPLETIONS_PER_SUBMISSION: u32 = 8;
+/// The most entries that a completion queue can have (`IORING_MAX_CQ_ENTRIES`).
+const COMPLETIONS_MAX: u32 = 65_536;
+
+/// The set-ups to try, newest first: each drops what a kernel before the release named does not know.
+///
+/// - 6.6, no array of indices between this side and the entries (`NO_SQARRAY`);
+/// - 6.1, completions during entries of ours alone (`SINGLE_ISSUER`, `DEFER_TASKRUN`);
+/// - 5.19, no interrupt for completions, and a flag that says that some wait (`COOP_TASKRUN`,
+///   `TASKRUN_FLAG`);
+/// - 5.18, an entry that fails does not hold up those behind it (`SUBMIT_ALL`);
+/// - 5.11, what flux cannot do without.
+const SETUPS: [Setup; 5] = [
+    Setup::Linux6_6,
+    Setup::Linux6_1,
+    Setup::Linux5_19,
+    Setup::Linux5_18,
+    Setup::Linux5_11,
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Setup {
+    Linux5_11,
+    Linux5_18,
+    Linux5_19,
+    Linux6_1,
+    Linux6_6,
+}
+
+impl Setup {
+    /// Whether completions are put into their queue during entries of ours alone.
+    pub(super) fn defers(self) -> bool {
+        self >= Self::Linux6_1
+    }
+
+    /// Whether the kernel says in shared memory that completions wait for an entry of ours.
+    pub(super) fn shows_waiting(self) -> bool {
+        self >= Self::Linux5_19
+    }
+
+    fn build(self, entries: u32) -> io::Result<IoUring> {
+        let mut builder = IoUring::builder();
+        builder.dontfork().setup_cqsize(
+            entries
+                .next_power_of_two()
+                .saturating_mul(COMPLETIONS_PER_SUBMISSION)
+                .min(COMPLETIONS_MAX),
+        );
+        if self >= Self::Linux5_18 {
+            builder.setup_submit_all();
+        }
+        if self.shows_waiting() {
+            builder.setup_coop_taskrun().setup_taskrun_flag();
+        }
+        if self.defers() {
+            builder.setup_single_issuer().setup_defer_taskrun();
+        }
+        if self >= Self::Linux6_6 {
+            builder.setup_no_sqarray();
+        }
+        builder.build(entries)
+    }
+}
+
+/// The newest set-up that this kernel takes.
+pub(super) fn build_ring(entries: u32) -> io::Result<(IoUring, Setup)> {
+    let mut refused = io::ErrorKind::Unsupported.into();
+    for setup in SETUPS {
+        match setup.build(entries) {
+            Ok(ring) => return Ok((ring, setup)),
+            // A flag that this kernel does not know: the next set-up has fewer.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => refused = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(refused)
+}
+
+/// Who refuses, in words, and what to do.
+pub(super) fn explain(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::ENOSYS) => "this kernel has no io_uring, or a container's filter hides it; \
+             run outside of the container, or let its seccomp profile pass io_uring_setup, \
+             io_uring_enter and io_uring_register"
+            .into(),
+        Some(libc::EPERM | libc::EACCES) => {
+            "the system forbids it (a container's seccomp profile, or the sysctl \
+             `kernel.io_uring_disabled`); let the profile pass io_uring_setup, io_uring_enter and \
+             io_uring_register, or set the sysctl to 0"
+                .into()
+        }
+        Some(libc::ENOMEM) => {
+            "the memory for its queues is over this user's limit; raise `ulimit -l`, or lower \
+             `submission_entries`"
+                .into()
+        }
+        Some(libc::EMFILE | libc::ENFILE) => {
+            "no file descriptor is left for the ring; raise `ulimit -n`".into()
+        }
+        _ => format!("the kernel says: {error}"),
+    }
+}
