@@ -47,15 +47,25 @@ fn falls_back(parts: &[&str]) {
 fn where_io_uring_cannot_be_set_up_auto_takes_epoll_and_says_why() {
     in_each(
         "refused::where_io_uring_cannot_be_set_up_auto_takes_epoll_and_says_why",
-        &[&[(CODE, "1")], &[(CODE, "38")], &[(CODE, "13")]],
+        &[
+            &[(CODE, "EPERM")],
+            &[(CODE, "EACCES")],
+            &[(CODE, "ENOSYS")],
+            &[(CODE, "ENOMEM")],
+            &[(CODE, "EMFILE")],
+        ],
         || {
-            let code = std::env::var(CODE).expect("it is set");
-            let code = code.parse().expect("it is a number");
+            let (code, parts) = match std::env::var(CODE).expect("it is set").as_str() {
+                // By the filter of a container, or by the sysctl.
+                "EPERM" => (libc::EPERM, ["seccomp", "`kernel.io_uring_disabled`"]),
+                "EACCES" => (libc::EACCES, ["seccomp", "`kernel.io_uring_disabled`"]),
+                "ENOSYS" => (libc::ENOSYS, ["this kernel has no io_uring", "seccomp"]),
+                "ENOMEM" => (libc::ENOMEM, ["`ulimit -l`", "`submission_entries`"]),
+                _ => (libc::EMFILE, ["no file descriptor", "`ulimit -n`"]),
+            };
             if refuse(&[Refused::all(libc::SYS_io_uring_setup, code)]) {
-                falls_back(&["the `io_uring` engine cannot be used here", "seccomp"]);
-                if code != libc::ENOSYS {
-                    refuses(EventEngine::IoUring, &["kernel.io_uring_disabled", "to 0"]);
-                }
+                falls_back(&["the `io_uring` engine cannot be used here"]);
+                falls_back(&parts);
             }
         },
     );

@@ -17,7 +17,7 @@ use crate::tally::Kind;
 use crate::world::{Act, LISTENERS, World};
 
 /// The longest that a whole conversation may take: none is made to.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 const ECHO_MAX: u64 = 16 * 1024;
 const STREAM_MAX: u64 = 256 * 1024;
 const VERBS_MAX: u64 = 5;

@@ -6,9 +6,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// The longest that the core may be busy with one thing.
-const STILL_MAX: Duration = Duration::from_secs(5);
+const STILL_MAX: Duration = Duration::from_secs(10);
 /// How much longer than expected an interval may take.
-const LATE_MAX: Duration = Duration::from_secs(10);
+const LATE_MAX: Duration = Duration::from_secs(15);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
