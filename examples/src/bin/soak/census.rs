@@ -118,6 +118,22 @@ pub(crate) fn line(elapsed: Duration, world: &World, now: &Census, made: u64) {
     println!();
 }
 
+/// What the reactor counted of itself.
+pub(crate) fn report() {
+    let stats = flux::stats();
+    println!(
+        "{} turns, {} switches, {} requests in {} kernel entries; {} waited for room ({} at once), \
+         {} times the kernel took nothing",
+        stats.turns,
+        stats.switches,
+        stats.ops_completed,
+        stats.kernel_entries,
+        stats.overflows,
+        stats.overflow_high_water,
+        stats.kernel_refusals
+    );
+}
+
 /// The open descriptors of this process; 0 where the system does not tell.
 fn descriptors() -> u64 {
     fs::read_dir("/proc/self/fd").map_or(0, |all| all.count() as u64)

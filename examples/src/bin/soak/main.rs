@@ -47,6 +47,8 @@ const STACKS: [(StackClass, usize); 3] = [
 ];
 /// Control blocks: enough for the same, and few enough that a burst of spawns is refused now and then.
 const FIBERS: usize = 176;
+/// The length of the submission queue: short enough that requests wait for room in it now and then.
+const SUBMISSIONS: u32 = 16;
 /// How often the watchdog is told that the core is alive, and Ctrl-C looked for.
 const TICK: Duration = Duration::from_millis(20);
 /// How long what the drivers left running may take to end.
@@ -92,7 +94,10 @@ fn main() -> ExitCode {
         }
         Err(error) => return end(REFUSED, &error.to_string()),
     };
-    let mut config = Config::new().engine(options.engine).fibers(FIBERS);
+    let mut config = Config::new()
+        .engine(options.engine)
+        .fibers(FIBERS)
+        .submission_entries(SUBMISSIONS);
     for (class, count) in STACKS {
         config = config.stacks(class, count);
     }
@@ -162,6 +167,7 @@ fn soak(options: &Options) -> Act {
     };
     watchdog.stop();
     world.tally.report();
+    census::report();
     outcome.map_err(|sentence| format!("{sentence} (seed {})", options.seed))?;
     println!(
         "{}",
