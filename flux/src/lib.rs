@@ -77,10 +77,18 @@ mod config;
 mod engine;
 mod error;
 mod fiber;
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "some of it serves `io_uring` alone")
+)]
 mod list;
 #[doc(hidden)]
 pub mod macro_support;
 pub mod net;
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "some of it serves `io_uring` alone")
+)]
 mod op;
 mod reactor;
 mod sched;

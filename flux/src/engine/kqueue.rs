@@ -189,12 +189,23 @@ impl Kqueue {
     }
 }
 
+/// The double does not see a descriptor being closed, and has one more to close with it.
+#[cfg(flux_kqueue_compat)]
+impl Drop for Kqueue {
+    fn drop(&mut self) {
+        super::kqueue_double::about_to_close(self.descriptor.as_raw_fd());
+    }
+}
+
 impl Poller for Kqueue {
     fn add(&mut self, fd: RawFd) -> io::Result<()> {
         self.take_back(fd);
         let end = self.changes_count + FILTERS.len();
         if end <= self.changes.len() {
-            for (place, filter) in self.changes[self.changes_count..end].iter_mut().zip(FILTERS) {
+            for (place, filter) in self.changes[self.changes_count..end]
+                .iter_mut()
+                .zip(FILTERS)
+            {
                 *place = change(fd, filter, EV_ADD | EV_CLEAR);
             }
             self.changes_count = end;
@@ -235,7 +246,7 @@ impl Poller for Kqueue {
     }
 }
 
-const NO_TIME: libc::timespec = libc::timespec {
+static NO_TIME: libc::timespec = libc::timespec {
     tv_sec: 0,
     tv_nsec: 0,
 };

@@ -16,19 +16,24 @@
 //! - `data` and `fflags` of an event (bytes, room, the socket's error): always 0;
 //! - low-water marks, the order of events, how many edges a burst makes: those are Linux's;
 //! - waits that are exact: a call may return early with nothing, when all that came was of closed files;
-//! - the close of a queue: one descriptor of each stays open, until a new queue gets the number of the old;
+//! - the close of a queue: it has to be told, by [`about_to_close`];
 //! - several threads at one queue.
 //!
 //! [`script`] makes it nasty, on the calling thread, call by call.
 
 #![allow(unsafe_code, reason = "a C interface, and calls into libc")]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "halves of an entry's 64 bits are taken apart"
+)]
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::mem;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::slice;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::kqueue::system::{
@@ -37,8 +42,6 @@ use super::kqueue::system::{
 
 /// The queues that a process has at a time.
 const QUEUES_MAX: usize = 256;
-/// The descriptors whose files are told apart.
-const DESCRIPTORS_MAX: usize = 1 << 16;
 /// The events fetched from epoll at a time.
 const FETCH_MAX: usize = 64;
 
@@ -88,34 +91,37 @@ static QUEUES: [Queue; QUEUES_MAX] = [const {
 }; QUEUES_MAX];
 static MAKING: Mutex<()> = Mutex::new(());
 
-/// The file that a descriptor was of when it was registered, by its inode.
-static FILES: [AtomicU64; DESCRIPTORS_MAX] = [const { AtomicU64::new(0) }; DESCRIPTORS_MAX];
-
 #[unsafe(no_mangle)]
 extern "C" fn kqueue() -> libc::c_int {
     let _one_at_a_time = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
-    let (Ok(read), Ok(write)) = (new_epoll(), new_epoll()) else {
-        // The errno is that of the failure; a first epoll that was made stays, in a process without room.
-        return -1;
-    };
-    let number_again = QUEUES
+    let Some(queue) = QUEUES
         .iter()
-        .find(|queue| queue.read.load(Ordering::Acquire) == read);
-    let free = || {
-        QUEUES
-            .iter()
-            .find(|queue| queue.read.load(Ordering::Acquire) == NO_QUEUE)
-    };
-    let Some(queue) = number_again.or_else(free) else {
+        .find(|queue| queue.read.load(Ordering::Acquire) == NO_QUEUE)
+    else {
         return fail(libc::EMFILE);
     };
-    let left_over = queue.write.swap(write, Ordering::AcqRel);
-    if left_over != NO_QUEUE {
-        // SAFETY: made for an earlier queue, whose number the system has given away anew: closed.
-        unsafe { libc::close(left_over) };
-    }
+    let (Ok(read), Ok(write)) = (new_epoll(), new_epoll()) else {
+        return -1;
+    };
+    // The number goes to the caller, who closes it; the other one stays here.
+    let read = read.into_raw_fd();
+    queue.write.store(write.into_raw_fd(), Ordering::Release);
     queue.read.store(read, Ordering::Release);
     read
+}
+
+/// Lets go of what belongs to a queue, beside the descriptor that its caller has.
+pub(super) fn about_to_close(queue: RawFd) {
+    let Some(queue) = QUEUES
+        .iter()
+        .find(|one| one.read.load(Ordering::Acquire) == queue)
+    else {
+        return;
+    };
+    let write = queue.write.swap(NO_QUEUE, Ordering::AcqRel);
+    queue.read.store(NO_QUEUE, Ordering::Release);
+    // SAFETY: made by `kqueue` for this queue, and taken out of it just now: nobody else's.
+    drop(unsafe { OwnedFd::from_raw_fd(write) });
 }
 
 /// # Safety
@@ -238,13 +244,9 @@ impl Queue {
             return code;
         }
         let epoll = epoll.load(Ordering::Acquire);
-        
+
         match change.flags & !EV_RECEIPT {
             flags if flags == EV_ADD | EV_CLEAR => {
-                let Some(file) = usize::try_from(fd).ok().and_then(|fd| FILES.get(fd)) else {
-                    return libc::EBADF;
-                };
-                file.store(file_of(fd), Ordering::Release);
                 match control(epoll, libc::EPOLL_CTL_ADD, fd, interest | libc::EPOLLET) {
                     libc::EEXIST => {
                         control(epoll, libc::EPOLL_CTL_MOD, fd, interest | libc::EPOLLET)
@@ -276,14 +278,14 @@ unsafe fn collect(epoll: i32, filter: i16, out: &mut Out) -> Result<(), ()> {
         let count = usize::try_from(count).map_err(drop)?;
         for event in &ready[..count] {
             let (events, data) = (event.events.cast_signed(), event.u64);
-            let fd = i32::try_from(data).unwrap_or(-1);
-            let known = usize::try_from(fd).ok().and_then(|fd| FILES.get(fd));
-            if known.is_none_or(|file| file.load(Ordering::Acquire) != file_of(fd)) {
+            // Stored by `control`: the descriptor below, and the file that it was of above.
+            let (fd, file) = (data as u32, (data >> 32) as u32);
+            if file != file_of(fd.cast_signed()) {
                 continue;
             }
             let over = libc::EPOLLHUP | libc::EPOLLERR | libc::EPOLLRDHUP;
             let event = Event {
-                ident: fd.cast_unsigned() as usize,
+                ident: fd as usize,
                 filter,
                 flags: EV_CLEAR | if events & over == 0 { 0 } else { EV_EOF },
                 fflags: 0,
@@ -299,22 +301,24 @@ unsafe fn collect(epoll: i32, filter: i16, out: &mut Out) -> Result<(), ()> {
     }
 }
 
-/// The inode of the file that a descriptor is of now; 0, which no file has, where it is of none.
-fn file_of(fd: i32) -> u64 {
+/// What tells files that are open at the same time apart: the low half of the inode, which for sockets is
+/// all of it. 0, which no file has, where the descriptor is of none.
+fn file_of(fd: i32) -> u32 {
     // SAFETY: all zeroes is a valid `stat`.
     let mut stat: libc::stat = unsafe { mem::zeroed() };
     // SAFETY: the buffer is in this frame.
-    if unsafe { libc::fstat(fd, &raw mut stat) } != 0 {
-        return 0;
+    match unsafe { libc::fstat(fd, &raw mut stat) } {
+        0 => stat.st_ino as u32,
+        _ => 0,
     }
-    stat.st_ino
 }
 
-fn new_epoll() -> Result<i32, ()> {
+fn new_epoll() -> Result<OwnedFd, ()> {
     // SAFETY: takes a flag, and answers with a new descriptor or an error.
     match unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) } {
         -1 => Err(()),
-        fd => Ok(fd),
+        // SAFETY: made just now, so that it is open and nobody else's.
+        fd => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
     }
 }
 
@@ -322,13 +326,14 @@ fn new_epoll() -> Result<i32, ()> {
 fn control(epoll: i32, operation: libc::c_int, fd: i32, events: libc::c_int) -> i32 {
     let mut event = libc::epoll_event {
         events: events.cast_unsigned(),
-        u64: u64::from(fd.cast_unsigned()),
+        u64: u64::from(file_of(fd)) << 32 | u64::from(fd.cast_unsigned()),
     };
     // SAFETY: the event is in this frame, and the kernel copies it.
     match unsafe { libc::epoll_ctl(epoll, operation, fd, &raw mut event) } {
         0 => 0,
-        // SAFETY: the address of this thread's error code.
-        _ => unsafe { *libc::__errno_location() },
+        _ => std::io::Error::last_os_error()
+            .raw_os_error()
+            .unwrap_or(libc::EIO),
     }
 }
 
@@ -343,7 +348,9 @@ unsafe fn slice_of<'a>(start: *const Event, count: libc::c_int) -> &'a [Event] {
 }
 
 fn fail(code: i32) -> libc::c_int {
+    // SAFETY: takes nothing.
+    let errno = unsafe { libc::__errno_location() };
     // SAFETY: the address of this thread's error code.
-    unsafe { *libc::__errno_location() = code };
+    unsafe { errno.write(code) };
     -1
 }

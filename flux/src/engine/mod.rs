@@ -132,10 +132,7 @@ fn kqueue() -> Result<Engine, InitError> {
 
 #[cfg(not(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat)))]
 fn kqueue() -> Result<Engine, InitError> {
-    Err(of_another_system(
-        EventEngine::Kqueue,
-        "macOS and the BSDs",
-    ))
+    Err(of_another_system(EventEngine::Kqueue, "macOS and the BSDs"))
 }
 
 fn refused_by_kernel(engine: EventEngine, error: &io::Error) -> InitError {

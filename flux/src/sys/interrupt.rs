@@ -7,7 +7,7 @@
 
 use std::io;
 use std::mem;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -19,8 +19,14 @@ const SIGNALS: usize = 65;
 
 /// How often each signal came and was not taken.
 static CAME: [AtomicU32; SIGNALS] = [const { AtomicU32::new(0) }; SIGNALS];
-/// The descriptor that becomes readable when a signal comes: written to by handlers, open for ever.
+/// The descriptor that becomes readable when a signal comes; open for ever.
 static BELL: AtomicI32 = AtomicI32::new(-1);
+/// The descriptor that handlers write to: on Linux the same one. Set before [`BELL`].
+static ROPE: AtomicI32 = AtomicI32::new(-1);
+/// One thread at a time makes the two.
+static HANGING: Mutex<()> = Mutex::new(());
+/// The bytes that a handler writes; with an `eventfd`, the number 1.
+const RING: [u8; 8] = 1_u64.to_ne_bytes();
 /// Which signals are caught already.
 static CAUGHT: Mutex<[bool; SIGNALS]> = Mutex::new([false; SIGNALS]);
 
@@ -65,38 +71,72 @@ pub(crate) fn bell() -> io::Result<BorrowedFd<'static>> {
 }
 
 fn hang_bell() -> io::Result<RawFd> {
+    let _one_at_a_time = HANGING.lock().unwrap_or_else(PoisonError::into_inner);
+    let made = BELL.load(Ordering::Acquire);
+    if made >= 0 {
+        return Ok(made);
+    }
+    // Given to the handlers, which may run for as long as the process does.
+    let (bell, rope) = new_bell()?;
+    ROPE.store(rope, Ordering::Release);
+    BELL.store(bell, Ordering::Release);
+    Ok(bell)
+}
+
+/// What becomes readable, and what is written to so that it does.
+#[cfg(target_os = "linux")]
+fn new_bell() -> io::Result<(RawFd, RawFd)> {
     // SAFETY: takes numbers, and answers with a new descriptor or an error.
-    let bell = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
-    if bell < 0 {
-        return Err(io::Error::last_os_error());
+    match unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) } {
+        -1 => Err(io::Error::last_os_error()),
+        bell => Ok((bell, bell)),
     }
-    match BELL.compare_exchange(-1, bell, Ordering::AcqRel, Ordering::Acquire) {
-        // Given to the handlers, which may run for as long as the process does.
-        Ok(_) => Ok(bell),
-        Err(other) => {
-            // SAFETY: made just now, so that it is open and nobody else's; another thread was faster.
-            drop(unsafe { OwnedFd::from_raw_fd(bell) });
-            Ok(other)
-        }
-    }
+}
+
+/// What becomes readable, and what is written to so that it does.
+#[cfg(not(target_os = "linux"))]
+fn new_bell() -> io::Result<(RawFd, RawFd)> {
+    use std::os::fd::IntoRawFd as _;
+    use std::os::unix::net::UnixStream;
+    // A pair of sockets: std gives neither to `exec`, and makes them not wait by a call of its own.
+    let (bell, rope) = UnixStream::pair()?;
+    bell.set_nonblocking(true)?;
+    rope.set_nonblocking(true)?;
+    Ok((bell.into_raw_fd(), rope.into_raw_fd()))
 }
 
 /// Makes the descriptor wait for the next signal. What came before is seen by [`take`].
 pub(crate) fn silence() {
-    let mut count = 0_u64;
-    // SAFETY: the buffer is as long as it says. Nothing to read is fine: then nobody has rung.
-    let _rung = unsafe {
-        libc::read(
-            BELL.load(Ordering::Acquire),
-            (&raw mut count).cast(),
-            mem::size_of::<u64>(),
-        )
-    };
+    let mut rings = [0_u8; 64];
+    loop {
+        // SAFETY: the buffer is as long as it says. Nothing to read is fine: then nobody has rung.
+        let read = unsafe {
+            libc::read(
+                BELL.load(Ordering::Acquire),
+                rings.as_mut_ptr().cast(),
+                rings.len(),
+            )
+        };
+        if read.cast_unsigned() != rings.len() {
+            return;
+        }
+    }
+}
+
+/// The address of this thread's error code.
+fn errno() -> *mut libc::c_int {
+    #[cfg(target_os = "linux")]
+    // SAFETY: takes nothing, and is async-signal-safe.
+    let address = unsafe { libc::__errno_location() };
+    #[cfg(not(target_os = "linux"))]
+    // SAFETY: as above.
+    let address = unsafe { libc::__error() };
+    address
 }
 
 extern "C" fn on_signal(signal: libc::c_int) {
-    // SAFETY: the address of this thread's error code, which the interrupted code may be about to read.
-    let errno = unsafe { libc::__errno_location() };
+    // The interrupted code may be about to read it.
+    let errno = errno();
     // SAFETY: valid for this thread, as said.
     let before = unsafe { errno.read() };
     if let Some(came) = usize::try_from(signal)
@@ -105,13 +145,12 @@ extern "C" fn on_signal(signal: libc::c_int) {
     {
         came.fetch_add(1, Ordering::AcqRel);
     }
-    let one = 1_u64;
     // SAFETY: the buffer is as long as it says. A bell that is full rings already.
     let _rung = unsafe {
         libc::write(
-            BELL.load(Ordering::Acquire),
-            (&raw const one).cast(),
-            mem::size_of::<u64>(),
+            ROPE.load(Ordering::Acquire),
+            RING.as_ptr().cast(),
+            RING.len(),
         )
     };
     // SAFETY: valid for this thread, as said.

@@ -146,6 +146,10 @@ impl Mapping {
     }
 
     /// Backs a range with memory now, so that its first touch is not a page fault later.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(clippy::unnecessary_wraps, reason = "fails on Linux alone")
+    )]
     pub(crate) fn populate(&self, offset: usize, len: usize) -> io::Result<()> {
         if len == 0 {
             return Ok(());

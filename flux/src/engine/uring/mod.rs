@@ -41,7 +41,6 @@ const ROUNDS_MAX: usize = 8;
 /// How long to wait for room when the kernel takes no more and nothing has completed.
 const REFUSED_PAUSE: Duration = Duration::from_millis(1);
 
-
 /// The ring itself, on the heap and never moved: the three parts of [`Uring`] borrow from it.
 struct Ring(*mut IoUring);
 

@@ -1,0 +1,303 @@
+//! The poller against the double, with what a kernel does on a bad day.
+
+use super::super::kqueue_double::{Nasty, script};
+use super::*;
+use std::io::{Read as _, Write as _};
+use std::os::fd::IntoRawFd as _;
+use std::os::unix::net::UnixStream;
+
+const READ: Edge = Edge {
+    readable: true,
+    writable: false,
+    ended: false,
+    refused: 0,
+};
+const WRITE: Edge = Edge {
+    readable: false,
+    writable: true,
+    ended: false,
+    refused: 0,
+};
+
+fn pair() -> (UnixStream, UnixStream) {
+    UnixStream::pair().expect("a test has descriptors")
+}
+
+/// One wait, and all that it reported.
+fn wait(kqueue: &mut Kqueue, wait: Wait) -> (Vec<(RawFd, Edge)>, io::Result<bool>) {
+    let mut edges = Vec::new();
+    let more = kqueue.wait(wait, |fd, edge| edges.push((fd, edge)));
+    (edges, more)
+}
+
+/// Every edge that there is now, each descriptor's own together.
+fn edges(kqueue: &mut Kqueue) -> Vec<(RawFd, Edge)> {
+    let mut all = Vec::new();
+    loop {
+        let (edges, more) = wait(kqueue, Wait::Poll);
+        let found = edges.len();
+        all.extend(edges);
+        if !more.expect("no failure is scripted") && found == 0 {
+            all.sort_by_key(|(fd, edge)| (*fd, edge.writable));
+            return all;
+        }
+    }
+}
+
+#[test]
+fn an_edge_is_told_once_in_its_own_direction() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let (mut a, b) = pair();
+    let fd = b.as_raw_fd();
+    kqueue.add(fd).unwrap();
+    assert_eq!(edges(&mut kqueue), [(fd, WRITE)]);
+    assert_eq!(edges(&mut kqueue), []);
+    a.write_all(b"x").unwrap();
+    assert_eq!(edges(&mut kqueue), [(fd, READ)]);
+    assert_eq!(edges(&mut kqueue), []);
+    a.write_all(b"y").unwrap();
+    assert_eq!(edges(&mut kqueue), [(fd, READ)]);
+}
+
+#[test]
+fn what_is_there_already_is_told_when_it_is_added_and_when_it_is_added_again() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let (mut a, b) = pair();
+    let fd = b.as_raw_fd();
+    a.write_all(b"x").unwrap();
+    for _ in 0..2 {
+        kqueue.add(fd).unwrap();
+        assert_eq!(edges(&mut kqueue), [(fd, READ), (fd, WRITE)]);
+    }
+}
+
+#[test]
+fn the_end_comes_with_the_last_bytes_in_one_edge() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let (mut a, mut b) = pair();
+    let fd = b.as_raw_fd();
+    kqueue.add(fd).unwrap();
+    edges(&mut kqueue);
+    a.write_all(b"last").unwrap();
+    drop(a);
+    let ended = |edge| Edge {
+        ended: true,
+        ..edge
+    };
+    assert_eq!(
+        edges(&mut kqueue),
+        [(fd, ended(READ)), (fd, ended(WRITE))],
+        "the peer is gone in both directions"
+    );
+    let mut text = String::new();
+    b.read_to_string(&mut text).unwrap();
+    assert_eq!(text, "last");
+}
+
+#[test]
+fn a_half_close_ends_the_reading_alone() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let (a, b) = pair();
+    let fd = b.as_raw_fd();
+    kqueue.add(fd).unwrap();
+    edges(&mut kqueue);
+    a.shutdown(std::net::Shutdown::Write).unwrap();
+    let (read, others): (Vec<_>, Vec<_>) = edges(&mut kqueue)
+        .into_iter()
+        .partition(|(_, edge)| edge.readable);
+    assert!(read.iter().any(|(_, edge)| edge.ended));
+    assert!(others.iter().all(|(_, edge)| !edge.ended));
+}
+
+#[test]
+fn a_refusal_among_many_changes_reaches_its_own_descriptor_and_direction() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let pairs: Vec<_> = (0..10).map(|_| pair()).collect();
+    let fds: Vec<_> = pairs.iter().map(|(_, b)| b.as_raw_fd()).collect();
+    for fd in &fds {
+        kqueue.add(*fd).unwrap();
+    }
+    script(&[Nasty::Refuse {
+        fd: fds[4],
+        filter: EVFILT_WRITE,
+        code: libc::ENOMEM,
+    }]);
+    // A call that has refusals to report looks for no events, and must not wait either.
+    let (first, more) = wait(&mut kqueue, Wait::Forever);
+    let refused = Edge {
+        refused: libc::ENOMEM,
+        ..WRITE
+    };
+    assert_eq!(first, [(fds[4], refused)]);
+    assert!(more.unwrap(), "the events are in the next batch");
+    let mut others: Vec<_> = fds.iter().map(|fd| (*fd, WRITE)).collect();
+    others.remove(4);
+    others.sort_by_key(|(fd, _)| *fd);
+    assert_eq!(edges(&mut kqueue), others);
+    // Asked anew, the kernel is in a better mood.
+    kqueue.add(fds[4]).unwrap();
+    assert_eq!(edges(&mut kqueue), [(fds[4], WRITE)]);
+}
+
+#[test]
+fn a_descriptor_that_is_closed_already_is_refused_in_both_directions() {
+    let mut kqueue = Kqueue::new().unwrap();
+    // Far above what the test's other threads open.
+    let closed = 60_000;
+    kqueue.add(closed).unwrap();
+    let refused = |edge| Edge {
+        refused: libc::EBADF,
+        ..edge
+    };
+    assert_eq!(
+        edges(&mut kqueue),
+        [(closed, refused(READ)), (closed, refused(WRITE))]
+    );
+}
+
+#[test]
+fn changes_beyond_the_list_go_at_once_and_answer_at_once() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let pairs: Vec<_> = (0..CHANGES_MAX).map(|_| pair()).collect();
+    let fds: Vec<_> = pairs.iter().map(|(_, b)| b.as_raw_fd()).collect();
+    for fd in &fds {
+        kqueue.add(*fd).unwrap();
+    }
+    assert_eq!(kqueue.changes_count, usize::from(CHANGES_MAX));
+    let (_c, d) = pair();
+    script(&[Nasty::Refuse {
+        fd: d.as_raw_fd(),
+        filter: EVFILT_READ,
+        code: libc::ENOMEM,
+    }]);
+    let error = kqueue.add(d.as_raw_fd()).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
+    kqueue.remove(d.as_raw_fd());
+    let mut all: Vec<_> = fds.iter().map(|fd| (*fd, WRITE)).collect();
+    all.sort_by_key(|(fd, _)| *fd);
+    assert_eq!(edges(&mut kqueue), all);
+}
+
+#[test]
+fn an_interruption_loses_neither_changes_nor_events() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let (mut a, b) = pair();
+    let fd = b.as_raw_fd();
+    a.write_all(b"x").unwrap();
+    kqueue.add(fd).unwrap();
+    script(&[Nasty::Interrupt, Nasty::Interrupt]);
+    for _ in 0..2 {
+        let (edges, outcome) = wait(&mut kqueue, Wait::Forever);
+        assert_eq!(edges, []);
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::Interrupted);
+    }
+    assert_eq!(edges(&mut kqueue), [(fd, READ), (fd, WRITE)]);
+}
+
+#[test]
+fn events_that_come_one_by_one_are_all_told() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let pairs: Vec<_> = (0..20).map(|_| pair()).collect();
+    for (mut a, b) in pairs.iter().map(|(a, b)| (a, b)) {
+        a.write_all(b"x").unwrap();
+        kqueue.add(b.as_raw_fd()).unwrap();
+    }
+    script(&[Nasty::Short(1); 40]);
+    let mut seen = Vec::new();
+    for _ in 0..40 {
+        let (edges, more) = wait(&mut kqueue, Wait::Poll);
+        assert_eq!((edges.len(), more.unwrap()), (1, false));
+        seen.extend(edges);
+    }
+    seen.sort_by_key(|(fd, edge)| (*fd, edge.writable));
+    let mut all: Vec<_> = pairs
+        .iter()
+        .flat_map(|(_, b)| [READ, WRITE].map(|edge| (b.as_raw_fd(), edge)))
+        .collect();
+    all.sort_by_key(|(fd, edge)| (*fd, edge.writable));
+    assert_eq!(seen, all);
+    assert_eq!(edges(&mut kqueue), []);
+}
+
+#[test]
+fn more_events_than_a_batch_are_the_next_batch() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let pairs: Vec<_> = (0..=EVENTS_MAX).map(|_| pair()).collect();
+    for (_, b) in &pairs {
+        kqueue.add(b.as_raw_fd()).unwrap();
+        // Makes room in the list, and tells of nothing: its own edge is taken here.
+        if kqueue.changes_count == usize::from(CHANGES_MAX) {
+            script(&[Nasty::Interrupt]);
+            assert!(wait(&mut kqueue, Wait::Poll).1.is_err());
+            kqueue.changes_count = 0;
+        }
+    }
+    let (first, more) = wait(&mut kqueue, Wait::Poll);
+    assert!(more.unwrap());
+    let (rest, more) = wait(&mut kqueue, Wait::Poll);
+    assert!(!more.unwrap());
+    assert_eq!(
+        (first.len(), rest.len()),
+        (usize::from(EVENTS_MAX), 1),
+        "as many as fit, then what is left"
+    );
+}
+
+/// Closes a descriptor, and opens another file with the same number.
+fn reopened(old: UnixStream, new: &UnixStream) -> UnixStream {
+    let fd = old.into_raw_fd();
+    // SAFETY: `fd` is the test's own; it is closed, and open again as the new file, in one step.
+    assert!(unsafe { libc::dup2(new.as_raw_fd(), fd) } >= 0);
+    // SAFETY: opened just now, by this test.
+    unsafe { UnixStream::from_raw_fd(fd) }
+}
+
+#[test]
+fn what_happens_to_a_closed_file_is_not_told_of_the_next_one_of_that_number() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let (mut old_peer, old) = pair();
+    let still_open = old.try_clone().unwrap();
+    let fd = old.as_raw_fd();
+    kqueue.add(fd).unwrap();
+    assert_eq!(edges(&mut kqueue), [(fd, WRITE)]);
+    // An event that has happened, and was not fetched, when the number changes hands.
+    old_peer.write_all(b"stale").unwrap();
+    let (mut peer, new) = pair();
+    let new = reopened(old, &new);
+    assert_eq!(new.as_raw_fd(), fd);
+    assert_eq!(edges(&mut kqueue), []);
+    kqueue.add(fd).unwrap();
+    assert_eq!(edges(&mut kqueue), [(fd, WRITE)]);
+    old_peer.write_all(b"stale").unwrap();
+    assert_eq!(edges(&mut kqueue), []);
+    peer.write_all(b"x").unwrap();
+    assert_eq!(edges(&mut kqueue), [(fd, READ)]);
+    drop(still_open);
+}
+
+#[test]
+fn a_change_of_a_descriptor_that_is_removed_does_not_leave_for_the_next_one_of_that_number() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let (_old_peer, old) = pair();
+    let (_other_peer, other) = pair();
+    let fd = old.as_raw_fd();
+    kqueue.add(fd).unwrap();
+    kqueue.add(other.as_raw_fd()).unwrap();
+    kqueue.remove(fd);
+    let (mut peer, new) = pair();
+    let new = reopened(old, &new);
+    peer.write_all(b"x").unwrap();
+    assert_eq!(edges(&mut kqueue), [(other.as_raw_fd(), WRITE)]);
+    kqueue.add(new.as_raw_fd()).unwrap();
+    assert_eq!(edges(&mut kqueue), [(fd, READ), (fd, WRITE)]);
+}
+
+#[test]
+fn a_wait_takes_the_time_that_it_is_given_and_no_less() {
+    let mut kqueue = Kqueue::new().unwrap();
+    let before = crate::clock::now_ns();
+    let (edges, more) = wait(&mut kqueue, Wait::AtMost(Duration::from_micros(1500)));
+    assert!(crate::clock::now_ns() - before >= 1_500_000);
+    assert_eq!((edges, more.unwrap()), (vec![], false));
+    assert_eq!(timespec(Duration::MAX.min(WAIT_MAX)).tv_sec, 86_400);
+}
