@@ -67,13 +67,15 @@ fn in_each(test: &str, environments: &[&[(&str, &str)]], body: fn()) {
     }
 }
 
-/// Runs `body` in a process of its own for each engine.
+/// Runs `body` in a process of its own for each engine; the test double of kqueue is one where it is built in.
 fn on_each_engine(test: &str, body: fn()) {
-    in_each(
-        test,
-        &[&[("FLUX_ENGINE", "io_uring")], &[("FLUX_ENGINE", "epoll")]],
-        body,
-    );
+    let engines: &[&[(&str, &str)]] = &[
+        &[("FLUX_ENGINE", "io_uring")],
+        &[("FLUX_ENGINE", "epoll")],
+        &[("FLUX_ENGINE", "kqueue")],
+    ];
+    let count = if cfg!(flux_kqueue_compat) { 3 } else { 2 };
+    in_each(test, &engines[..count], body);
 }
 
 /// Runs `main` on a reactor with the engine of the environment, and expects that nothing is left behind.
