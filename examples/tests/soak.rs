@@ -40,6 +40,12 @@ fn nothing_drifts_on_epoll() {
     soaks("epoll");
 }
 
+#[cfg(flux_kqueue_compat)]
+#[test]
+fn nothing_drifts_on_the_double_of_kqueue() {
+    soaks("kqueue");
+}
+
 #[test]
 fn what_is_leaked_on_purpose_is_seen() {
     for (plant, seen) in [
@@ -88,10 +94,6 @@ fn a_request_that_makes_no_sense_is_refused_in_one_sentence() {
         ),
         (&["--loud"], "there is no flag `--loud`"),
         (&["x"], "nothing is done with `x`"),
-        (
-            &["--engine", "kqueue"],
-            "the `kqueue` engine cannot be used here",
-        ),
     ] {
         let mut command = command(SOAK, arguments);
         command.env_remove("FLUX_ENGINE");
@@ -103,30 +105,37 @@ fn a_request_that_makes_no_sense_is_refused_in_one_sentence() {
     run(SOAK, &["--help"]).expect(0, &["Usage: soak", "--seconds S"]);
 }
 
+fn refused_by_environment(engine: &str, arguments: &[&str], sentence: &str) {
+    let mut command = command(SOAK, arguments);
+    command.env("FLUX_ENGINE", engine);
+    let ran = finish(command.spawn().expect("it starts"), String::new());
+    ran.expect(2, &["soak: ", sentence]);
+    let said = (ran.out.as_str(), ran.err.lines().count());
+    assert_eq!(said, ("", 1), "nothing was started: {ran}");
+}
+
 #[test]
 fn an_engine_that_the_environment_makes_up_is_refused_before_anything_starts() {
-    for (engine, sentence) in [
-        (
-            "nonsense",
-            "`FLUX_ENGINE` is `nonsense`, which is not one of `auto`",
-        ),
-        ("kqueue", "the `kqueue` engine cannot be used here"),
-    ] {
-        let mut command = command(SOAK, &[]);
-        command.env("FLUX_ENGINE", engine);
-        let ran = finish(command.spawn().expect("it starts"), String::new());
-        ran.expect(2, &[sentence]);
-        assert_eq!(
-            (ran.out.as_str(), ran.err.lines().count()),
-            ("", 1),
-            "{ran}"
+    refused_by_environment(
+        "nonsense",
+        &[],
+        "`FLUX_ENGINE` is `nonsense`, which is not one of `auto`",
+    );
+    refused_by_environment(
+        "epoll",
+        &["--engine", "io_uring"],
+        "`--engine io_uring` and `FLUX_ENGINE=epoll` contradict each other",
+    );
+}
+
+#[cfg(all(target_os = "linux", not(flux_kqueue_compat)))]
+#[test]
+fn an_engine_of_another_system_is_refused_before_anything_starts() {
+    for arguments in [&[][..], &["--engine", "kqueue"]] {
+        refused_by_environment(
+            "kqueue",
+            arguments,
+            "the `kqueue` engine cannot be used here",
         );
     }
-    let mut command = command(SOAK, &["--engine", "io_uring"]);
-    command.env("FLUX_ENGINE", "epoll");
-    let ran = finish(command.spawn().expect("it starts"), String::new());
-    ran.expect(
-        2,
-        &["`--engine io_uring` and `FLUX_ENGINE=epoll` contradict each other"],
-    );
 }

@@ -20,7 +20,7 @@ Usage: soak [FLAGS]
 
   --seconds S         how long [10]
   --seed N            what the choices follow from [drawn, and printed]
-  --engine NAME       `io_uring`, `epoll` or `auto` [auto]
+  --engine NAME       `io_uring`, `epoll`, `kqueue` or `auto` [auto]
   --plant WHAT        leak a `descriptor`, a `fiber` or `memory` after each interval, or `hang`, to see
                       that the alarm is heard
   -h, --help          show this
