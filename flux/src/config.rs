@@ -19,7 +19,8 @@ pub enum EventEngine {
     IoUring,
     /// Linux's `epoll`.
     Epoll,
-    /// `kqueue`, of macOS and the BSDs.
+    /// `kqueue`, of macOS and FreeBSD. Type-checked for those, and run on Linux against a double of that
+    /// interface; its authors have never run it on a BSD.
     Kqueue,
 }
 
@@ -39,11 +40,12 @@ impl EventEngine {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Core {
     /// An isolated core that this process may use, if there is one; else the core that init runs on.
+    /// On macOS: not pinned.
     #[default]
     Auto,
     /// Not pinned.
     None,
-    /// This one, counted as the system does, from 0.
+    /// This one, counted as the system does, from 0. Refused by macOS, where a program does not choose.
     Number(usize),
 }
 

@@ -1,7 +1,9 @@
 //! The poller against the double, with what a kernel does on a bad day.
 
 use super::super::kqueue_double::{Nasty, script};
+use super::super::readiness::Readiness;
 use super::*;
+use crate::op::{Op, Request};
 use std::io::{Read as _, Write as _};
 use std::os::fd::IntoRawFd as _;
 use std::os::unix::net::UnixStream;
@@ -300,4 +302,84 @@ fn a_wait_takes_the_time_that_it_is_given_and_no_less() {
     assert!(crate::clock::now_ns() - before >= 1_500_000);
     assert_eq!((edges, more.unwrap()), (vec![], false));
     assert_eq!(timespec(Duration::MAX.min(WAIT_MAX)).tv_sec, 86_400);
+}
+
+/// The whole engine.
+fn engine() -> Readiness<Kqueue> {
+    Readiness::new(Kqueue::new().unwrap())
+}
+
+fn receive(fd: RawFd, buffer: &mut [u8; 8]) -> Op {
+    let request = Request::Receive {
+        fd,
+        buffer: buffer.as_mut_ptr(),
+        len: 8,
+        peek: false,
+    };
+    Op::new(request, 0)
+}
+
+#[test]
+fn an_op_whose_direction_is_refused_fails_with_that_code_and_the_others_go_on() {
+    let mut engine = engine();
+    let (mut a, b) = pair();
+    let (mut c, d) = pair();
+    let mut buffers = [[0; 8]; 3];
+    let [one, two, three] = &mut buffers;
+    let unlucky = receive(b.as_raw_fd(), one);
+    let lucky = receive(d.as_raw_fd(), two);
+    for op in [&unlucky, &lucky] {
+        // SAFETY: the ops stay where they are, and outlive the turns below, as their buffers do.
+        unsafe { engine.submit(op) };
+    }
+    script(&[Nasty::Refuse {
+        fd: b.as_raw_fd(),
+        filter: EVFILT_READ,
+        code: libc::ENOMEM,
+    }]);
+    let mut done = Vec::new();
+    engine
+        .turn(Wait::Forever, |op| done.push(op.result()))
+        .unwrap();
+    assert_eq!(done, [-libc::ENOMEM]);
+    assert_eq!(engine.in_flight(), 1);
+    // The next one on the same descriptor asks the kernel anew, and waits as it should.
+    let again = receive(b.as_raw_fd(), three);
+    // SAFETY: as above.
+    unsafe { engine.submit(&again) };
+    a.write_all(b"again").unwrap();
+    c.write_all(b"ok").unwrap();
+    while engine.in_flight() > 0 {
+        engine
+            .turn(Wait::Forever, |op| done.push(op.result()))
+            .unwrap();
+    }
+    done.sort_unstable();
+    assert_eq!(done, [-libc::ENOMEM, 2, 5]);
+}
+
+#[test]
+fn a_turn_that_is_interrupted_ends_well_and_the_next_one_does_its_work() {
+    let mut engine = engine();
+    let (mut a, b) = pair();
+    let mut buffer = [0; 8];
+    let op = receive(b.as_raw_fd(), &mut buffer);
+    // SAFETY: the op stays where it is, and outlives the turns below, as its buffer does.
+    unsafe { engine.submit(&op) };
+    a.write_all(b"last").unwrap();
+    drop(a);
+    script(&[Nasty::Interrupt, Nasty::Short(1)]);
+    let mut done = Vec::new();
+    for expected in [0, 1] {
+        engine
+            .turn(Wait::Forever, |op| done.push(op.result()))
+            .unwrap();
+        assert_eq!(done.len(), expected);
+    }
+    assert_eq!(done, [4]);
+    // The end came with those bytes, and no edge will tell of it again.
+    let end = receive(b.as_raw_fd(), &mut buffer);
+    // SAFETY: as above.
+    unsafe { engine.submit(&end) };
+    assert_eq!((end.result(), engine.in_flight()), (0, 0));
 }
