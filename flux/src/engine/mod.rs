@@ -136,9 +136,15 @@ fn kqueue() -> Result<Engine, InitError> {
 }
 
 fn refused_by_kernel(engine: EventEngine, error: &io::Error) -> InitError {
+    let why = match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => {
+            "no file descriptor is left for it; raise `ulimit -n`".to_owned()
+        }
+        _ => format!("the kernel says: {error}"),
+    };
     InitError::EngineUnavailable {
         engine: engine.name(),
-        why: format!("the kernel says: {error}"),
+        why,
     }
 }
 

@@ -47,9 +47,6 @@ pub(super) fn receive(
         return Ok(0);
     }
     with(|reactor| {
-        if std::thread::panicking() {
-            return once(socket::receive_now(fd, buffer, peek));
-        }
         loop {
             let request = Request::Receive {
                 fd: fd.as_raw_fd(),
@@ -60,6 +57,10 @@ pub(super) fn receive(
             // SAFETY: `buffer` is borrowed for writing, and the descriptor kept open, by this frame.
             match unsafe { reactor.perform(request, timeout) } {
                 Ok(count) => return Ok(count as usize),
+                // Refused before it began: a destructor has one attempt.
+                Err(_) if std::thread::panicking() => {
+                    return once(socket::receive_now(fd, buffer, peek));
+                }
                 Err(error) => again(reactor, fd, false, timeout, error)?,
             }
         }
@@ -81,10 +82,13 @@ pub(super) fn send(
         return Ok(0);
     }
     with(|reactor| {
-        if std::thread::panicking() {
-            return once(socket::send_now(fd, bytes));
+        if let Err(stopped) = reactor.may_wait() {
+            return if std::thread::panicking() {
+                once(socket::send_now(fd, bytes))
+            } else {
+                Err(stopped.into())
+            };
         }
-        reactor.may_wait()?;
         match socket::send_now(fd, bytes) {
             Ok(count) => {
                 reactor.spend();

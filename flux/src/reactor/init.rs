@@ -79,6 +79,10 @@ fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitErr
     let [small, medium, large] = StackClass::ALL;
     let slabs = [slab(small)?, slab(medium)?, slab(large)?];
     let (engine, refused) = Engine::new(&config)?;
+    match &refused {
+        None => log::info!("engine: {}", engine.name()),
+        Some(refused) => log::info!("engine: {}; {refused}", engine.name()),
+    }
     Ok(Reactor {
         sched: Sched::new(config.fibers),
         engine: RefCell::new(engine),

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::clock;
 use crate::error::Stopped;
-use crate::fiber::block::{Block, Deadline, NIL, Waiting};
+use crate::fiber::block::{Block, Deadline, NIL, State, Waiting};
 use crate::op::{Op, Request, State as OpState};
 use crate::reactor::Reactor;
 use crate::sys::{errno, say};
@@ -51,18 +51,7 @@ impl Reactor {
     #[inline]
     #[track_caller]
     pub(crate) fn may_wait(&self) -> Result<(), Stopped> {
-        let block = self.me();
-        if block.suspend_bans.get() > 0 {
-            suspended_in_no_suspend();
-        }
-        // Other fibers would see `panicking()` true, and poison locks that they drop.
-        if block.hears_cancel() || std::thread::panicking() {
-            return Err(Stopped::Cancelled);
-        }
-        if enclosing(block).is_some_and(|deadline| deadline.passed.get()) {
-            return Err(Stopped::TimedOut);
-        }
-        Ok(())
+        may_wait(self.me())
     }
 
     /// Whether the running fiber could be suspended at all, should it have to wait.
@@ -74,12 +63,8 @@ impl Reactor {
     /// Suspends the running fiber until something wakes it.
     #[inline]
     pub(crate) fn park(&self, waiting: Waiting) {
-        let block = self.me();
-        block.waiting.set(waiting);
-        block.state.set(crate::fiber::block::State::Parked);
-        // SAFETY: `block` is that of the fiber that runs, so this is its own stack.
-        unsafe { block.context.suspend() };
-        block.waiting.set(Waiting::Nothing);
+        // SAFETY: it is the block of the fiber that runs.
+        unsafe { park(self.me(), waiting) };
     }
 
     /// Lets every fiber run that is ready now, then goes on.
@@ -117,12 +102,14 @@ impl Reactor {
         own_end_ns: Option<u64>,
         mut done: impl FnMut() -> bool,
     ) -> Result<(), Stopped> {
-        self.may_wait()?;
         let me = self.sched.current();
-        let block = self.me();
-        let limit = self.arm(block, own_end_ns);
+        // Looked up once: what follows uses it throughout, over the switch too.
+        let block = self.sched.arena.block(me);
+        may_wait(block)?;
+        let limit = self.arm(me, block, own_end_ns);
         let outcome = loop {
-            self.park(waiting);
+            // SAFETY: it is the block of the fiber that runs.
+            unsafe { park(block, waiting) };
             if done() {
                 break Ok(());
             }
@@ -169,12 +156,12 @@ impl Reactor {
         request: Request,
         timeout: Option<Duration>,
     ) -> io::Result<u32> {
-        self.may_wait()?;
         let me = self.sched.current();
-        let block = self.me();
+        let block = self.sched.arena.block(me);
+        may_wait(block)?;
         let op = Op::new(request, me);
         let own_end = timeout.map(|timeout| end_of(clock::now_ns(), timeout));
-        let limit = self.arm(block, own_end);
+        let limit = self.arm(me, block, own_end);
         block.op.set(&raw const op);
         // SAFETY: the op stays in this frame until it is done (the loop below): a suspended frame is
         // neither unwound nor left; what it points to stays for as long (caller).
@@ -184,7 +171,8 @@ impl Reactor {
             self.spend();
         }
         while op.state() != OpState::Done {
-            self.park(Waiting::Op);
+            // SAFETY: it is the block of the fiber that runs.
+            unsafe { park(block, Waiting::Op) };
         }
         block.op.set(ptr::null());
         let result = op.result();
@@ -217,7 +205,7 @@ impl Reactor {
 
     /// Sets the alarm for the nearer of the call's own end and the enclosing deadline, if there is one.
     #[inline]
-    fn arm(&self, block: &Block, own_end_ns: Option<u64>) -> Option<Limit> {
+    fn arm(&self, me: u32, block: &Block, own_end_ns: Option<u64>) -> Option<Limit> {
         block.timed_out.set(false);
         let outer = enclosing(block).map(|deadline| deadline.at_ns);
         let limit = match (own_end_ns, outer) {
@@ -235,7 +223,7 @@ impl Reactor {
                 enclosing: true,
             },
         };
-        self.sched.set_deadline(self.sched.current(), limit.at_ns);
+        self.sched.set_deadline(me, limit.at_ns);
         Some(limit)
     }
 
@@ -307,6 +295,36 @@ impl Reactor {
             bans.get() - 1
         });
     }
+}
+
+/// See [`Reactor::may_wait`].
+#[inline]
+#[track_caller]
+fn may_wait(block: &Block) -> Result<(), Stopped> {
+    if block.suspend_bans.get() > 0 {
+        suspended_in_no_suspend();
+    }
+    // Other fibers would see `panicking()` true, and poison locks that they drop.
+    if block.hears_cancel() || std::thread::panicking() {
+        return Err(Stopped::Cancelled);
+    }
+    if enclosing(block).is_some_and(|deadline| deadline.passed.get()) {
+        return Err(Stopped::TimedOut);
+    }
+    Ok(())
+}
+
+/// Suspends the running fiber until something wakes it.
+///
+/// # Safety
+/// The block is that of the fiber that runs.
+#[inline]
+unsafe fn park(block: &Block, waiting: Waiting) {
+    block.waiting.set(waiting);
+    block.state.set(State::Parked);
+    // SAFETY: the fiber of this block runs (caller), so this is its own stack.
+    unsafe { block.context.suspend() };
+    block.waiting.set(Waiting::Nothing);
 }
 
 /// The deadline around the code that a fiber runs.

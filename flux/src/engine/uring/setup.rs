@@ -85,6 +85,14 @@ pub(super) fn build_ring(entries: u32) -> io::Result<(IoUring, Setup)> {
     Err(refused)
 }
 
+/// What the sysctl that can forbid `io_uring` says, where there is one.
+fn sysctl_disabled() -> Option<&'static str> {
+    let text = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok()?;
+    ["0", "1", "2"]
+        .into_iter()
+        .find(|value| *value == text.trim())
+}
+
 /// Who refuses, in words, and what to do.
 pub(super) fn explain(error: &io::Error) -> String {
     match error.raw_os_error() {
@@ -92,11 +100,17 @@ pub(super) fn explain(error: &io::Error) -> String {
              run outside of the container, or let its seccomp profile pass io_uring_setup, \
              io_uring_enter and io_uring_register"
             .into(),
-        Some(libc::EPERM | libc::EACCES) => {
-            "the system forbids it (a container's seccomp profile, or the sysctl \
-             `kernel.io_uring_disabled`); let the profile pass io_uring_setup, io_uring_enter and \
-             io_uring_register, or set the sysctl to 0"
-                .into()
+        Some(libc::EPERM | libc::EACCES) => match sysctl_disabled() {
+            Some(value @ ("1" | "2")) => format!(
+                "the sysctl `kernel.io_uring_disabled` is {value}, which forbids it to {}; set it to 0",
+                if value == "1" { "users without privilege" } else { "everybody" }
+            ),
+            _ => "a filter forbids it, as the seccomp profiles of most containers do; let the profile pass \
+                  io_uring_setup, io_uring_enter and io_uring_register"
+                .into(),
+        },
+        Some(libc::EINVAL) => {
+            "the kernel is too old for every set-up that flux knows: it needs Linux 5.11 or later".into()
         }
         Some(libc::ENOMEM) => {
             "the memory for its queues is over this user's limit; raise `ulimit -l`, or lower \

@@ -177,7 +177,8 @@ fn who_refuses_io_uring_is_said_in_words() {
         (libc::EPERM, "seccomp"),
         (libc::ENOMEM, "ulimit -l"),
         (libc::EMFILE, "ulimit -n"),
-        (libc::EINVAL, "kernel says"),
+        (libc::EINVAL, "too old"),
+        (libc::EFAULT, "kernel says"),
     ] {
         let sentence = explain(&io::Error::from_raw_os_error(code));
         assert!(sentence.contains(word), "{sentence}");
