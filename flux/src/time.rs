@@ -127,7 +127,7 @@ impl Sub for Instant {
 ///
 /// # Suspends
 /// Until the time is over, the fiber is cancelled, or the deadline of an enclosing
-/// [`timeout`](crate::timeout) passes. A time of zero lets the other fibers run once.
+/// [`timeout`] passes. A time of zero lets the other fibers run once.
 ///
 /// # Errors
 /// [`Stopped`], when it ended early.

@@ -7,8 +7,8 @@ use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{config, fibers, run};
-use flux::net::{TcpListener, TcpStream};
+use common::{config, fibers, pair, run, settle};
+use flux::net::TcpListener;
 use flux::sync::{RecvError, SendError, channel};
 use flux::time::{Instant, sleep};
 use flux::{JoinError, Stopped, spawn, timeout, yield_now};
@@ -16,22 +16,6 @@ use flux::{JoinError, Stopped, spawn, timeout, yield_now};
 const ECANCELED: i32 = 125;
 const LONG: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(2);
-
-/// A connection of two ends on loopback.
-fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let client = spawn(move || TcpStream::connect(address).unwrap());
-    let (server, _) = listener.accept().unwrap();
-    (client.join().unwrap(), server)
-}
-
-/// Lets all others run until they wait.
-fn settle() {
-    for _ in 0..3 {
-        yield_now().unwrap();
-    }
-}
 
 #[test]
 fn a_cancel_ends_each_kind_of_wait_and_stays() {

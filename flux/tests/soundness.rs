@@ -13,26 +13,12 @@ use std::rc::Rc;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use common::{alone, config, fibers, passes_alone, run, text};
+use common::{alone, config, fibers, pair, passes_alone, run, settle, text};
 use flux::net::{TcpListener, TcpStream};
 use flux::time::sleep;
 use flux::{Builder, Fiber, JoinHandle, StackClass, Stopped, spawn, yield_now};
 
 const LONG: Duration = Duration::from_hours(1);
-
-fn pair() -> (TcpStream, TcpStream) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let client = spawn(move || TcpStream::connect(address).unwrap());
-    let (server, _) = listener.accept().unwrap();
-    (client.join().unwrap(), server)
-}
-
-fn settle() {
-    for _ in 0..3 {
-        yield_now().unwrap();
-    }
-}
 
 #[test]
 fn the_kernel_never_writes_into_the_frame_of_the_next_fiber_on_a_stack() {

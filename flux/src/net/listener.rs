@@ -1,13 +1,12 @@
 //! A TCP listener.
 
-use std::fmt;
 use std::io;
 use std::iter::FusedIterator;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::AsFd;
 
 use crate::net::addr::ToSocketAddrs;
-use crate::net::descriptor::Descriptor;
+use crate::net::descriptor::{Descriptor, descriptor_traits};
 use crate::net::io as socket_io;
 use crate::net::stream::TcpStream;
 
@@ -160,38 +159,4 @@ impl Iterator for Incoming<'_> {
 
 impl FusedIterator for Incoming<'_> {}
 
-impl fmt::Debug for TcpListener {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (*self.inner).fmt(f)
-    }
-}
-
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
-    }
-}
-
-impl AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.inner.as_raw_fd()
-    }
-}
-
-impl IntoRawFd for TcpListener {
-    fn into_raw_fd(self) -> RawFd {
-        self.inner.into_inner().into_raw_fd()
-    }
-}
-
-impl From<TcpListener> for OwnedFd {
-    fn from(listener: TcpListener) -> Self {
-        listener.inner.into_inner().into()
-    }
-}
-
-impl From<OwnedFd> for TcpListener {
-    fn from(descriptor: OwnedFd) -> Self {
-        Self::wrap(descriptor.into())
-    }
-}
+descriptor_traits!(TcpListener);

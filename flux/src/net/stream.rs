@@ -1,16 +1,15 @@
 //! A TCP connection.
 
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::net::addr::ToSocketAddrs;
-use crate::net::descriptor::Descriptor;
+use crate::net::descriptor::{Descriptor, descriptor_traits};
 use crate::net::io as socket_io;
 use crate::sys::socket;
 
@@ -322,41 +321,7 @@ impl Write for TcpStream {
     }
 }
 
-impl fmt::Debug for TcpStream {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (*self.inner).fmt(f)
-    }
-}
-
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
-    }
-}
-
-impl AsRawFd for TcpStream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.inner.as_raw_fd()
-    }
-}
-
-impl IntoRawFd for TcpStream {
-    fn into_raw_fd(self) -> RawFd {
-        self.inner.into_inner().into_raw_fd()
-    }
-}
-
-impl From<TcpStream> for OwnedFd {
-    fn from(stream: TcpStream) -> Self {
-        stream.inner.into_inner().into()
-    }
-}
-
-impl From<OwnedFd> for TcpStream {
-    fn from(descriptor: OwnedFd) -> Self {
-        Self::wrap(descriptor.into())
-    }
-}
+descriptor_traits!(TcpStream);
 
 /// Refuses what std refuses: a time-out of zero, which would be none.
 fn not_zero(timeout: Option<Duration>) -> io::Result<()> {

@@ -11,6 +11,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use flux::net::{TcpListener, TcpStream};
+
 /// A small reactor, unpinned so that tests beside each other do not crowd one core.
 pub(crate) fn config() -> flux::Config {
     flux::Config::new().core(flux::Core::None).fibers(256)
@@ -99,6 +101,22 @@ pub(crate) fn text(output: &Output) -> String {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     )
+}
+
+/// A connection of two ends on loopback; inside a fiber.
+pub(crate) fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let client = flux::spawn(move || TcpStream::connect(address).unwrap());
+    let (server, _) = listener.accept().unwrap();
+    (client.join().unwrap(), server)
+}
+
+/// Lets all other fibers run until they wait.
+pub(crate) fn settle() {
+    for _ in 0..3 {
+        flux::yield_now().unwrap();
+    }
 }
 
 /// The open descriptors of this process.
