@@ -144,6 +144,8 @@ const SUBMISSION_ENTRIES_MAX: u32 = 32_768;
 pub struct Config {
     pub(crate) engine: EventEngine,
     pub(crate) core: Core,
+    /// The variable that set the core, if one did.
+    pub(crate) core_variable: Option<&'static str>,
     pub(crate) idle: Idle,
     pub(crate) stacks: [StackPool; 3],
     pub(crate) prefault: usize,
@@ -165,6 +167,7 @@ impl Config {
         Self {
             engine: EventEngine::Auto,
             core: Core::Auto,
+            core_variable: None,
             idle: Idle::Block,
             stacks: [
                 StackPool {
@@ -287,6 +290,7 @@ impl Config {
                     "none" => Core::None,
                     number => Core::Number(number.parse().ok()?),
                 };
+                self.core_variable = Some("FLUX_CORE");
                 Some(())
             },
         )?;

@@ -218,6 +218,8 @@ pub enum InitError {
         core: usize,
         /// The cores that this process may use.
         allowed: Vec<usize>,
+        /// The environment variable that asked for it, if one did.
+        variable: Option<&'static str>,
     },
     /// The kernel refused to pin the thread.
     Pin(io::Error),
@@ -251,11 +253,21 @@ impl fmt::Display for InitError {
                 value,
                 expected,
             } => write!(f, "`{variable}` is `{value}`, which is not {expected}"),
-            Self::Core { core, allowed } => write!(
-                f,
-                "core {core} is not one that this process may use; it may use {}",
-                Ranges(allowed)
-            ),
+            Self::Core {
+                core,
+                allowed,
+                variable,
+            } => {
+                write!(f, "core {core}")?;
+                if let Some(variable) = variable {
+                    write!(f, " (from `{variable}`)")?;
+                }
+                write!(
+                    f,
+                    " is not one that this process may use; it may use {}",
+                    Ranges(allowed)
+                )
+            }
             Self::Pin(error) => write!(
                 f,
                 "the kernel refused to pin the thread: {error}; \

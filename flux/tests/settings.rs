@@ -221,7 +221,7 @@ fn a_value_that_makes_no_sense_is_refused_with_its_limit() {
 #[test]
 fn a_core_that_may_not_be_used_is_refused_with_those_that_may() {
     let allowed = format!(
-        "core 9999 is not one|it may use {}",
+        "core 9999 (from `FLUX_CORE`) is not one|it may use {}",
         cores().replace(',', ", ")
     );
     refused(

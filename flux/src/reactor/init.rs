@@ -37,7 +37,7 @@ impl Config {
             std::env::var_os(variable).map(|value| value.to_string_lossy().into_owned())
         })?;
         config.check()?;
-        let pinned = Pinned::new(config.core)?;
+        let pinned = Pinned::new(config.core, config.core_variable)?;
         make(config, pinned, claim)
     }
 
@@ -107,13 +107,19 @@ pub(super) struct Pinned {
 }
 
 impl Pinned {
-    fn new(core: Core) -> Result<Self, InitError> {
+    fn new(core: Core, variable: Option<&'static str>) -> Result<Self, InitError> {
         let allowed = affinity::allowed().map_err(InitError::Pin)?;
         CORES_BEFORE.get_or_init(|| allowed.clone());
         let core = match core {
             Core::None => None,
             Core::Number(core) if allowed.contains(&core) => Some(core),
-            Core::Number(core) => return Err(InitError::Core { core, allowed }),
+            Core::Number(core) => {
+                return Err(InitError::Core {
+                    core,
+                    allowed,
+                    variable,
+                });
+            }
             Core::Auto => affinity::isolated()
                 .into_iter()
                 .find(|core| allowed.contains(core))
@@ -168,7 +174,11 @@ pub fn pin_to_core(core: usize) -> Result<(), InitError> {
     current::with(|_| {
         let allowed = cores_before()?;
         if !allowed.contains(&core) {
-            return Err(InitError::Core { core, allowed });
+            return Err(InitError::Core {
+                core,
+                allowed,
+                variable: None,
+            });
         }
         pin_reactor(core)
     })
