@@ -56,9 +56,8 @@ fn where_io_uring_cannot_be_set_up_auto_takes_epoll_and_says_why() {
         ],
         || {
             let (code, parts) = match std::env::var(CODE).expect("it is set").as_str() {
-                // By the filter of a container, or by the sysctl.
-                "EPERM" => (libc::EPERM, ["seccomp", "`kernel.io_uring_disabled`"]),
-                "EACCES" => (libc::EACCES, ["seccomp", "`kernel.io_uring_disabled`"]),
+                "EPERM" => (libc::EPERM, ["a filter forbids it", "seccomp"]),
+                "EACCES" => (libc::EACCES, ["a filter forbids it", "seccomp"]),
                 "ENOSYS" => (libc::ENOSYS, ["this kernel has no io_uring", "seccomp"]),
                 "ENOMEM" => (libc::ENOMEM, ["`ulimit -l`", "`submission_entries`"]),
                 _ => (libc::EMFILE, ["no file descriptor", "`ulimit -n`"]),
