@@ -31,6 +31,24 @@ pub trait ToSocketAddrs: sealed::Sealed {
     fn to_socket_addrs(&self) -> io::Result<impl Iterator<Item = SocketAddr>>;
 }
 
+/// What comes of the first address that `attempt` succeeds with, or the error of the last one.
+#[track_caller]
+pub(super) fn first_of<T>(
+    addresses: impl ToSocketAddrs,
+    mut attempt: impl FnMut(SocketAddr) -> io::Result<T>,
+) -> io::Result<T> {
+    let mut last = None;
+    for address in addresses.to_socket_addrs()? {
+        match attempt(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| {
+        io::Error::new(io::ErrorKind::InvalidInput, "there is no address to try")
+    }))
+}
+
 macro_rules! addresses_by_value {
     ($($type:ty),*) => {$(
         impl sealed::Sealed for $type {}

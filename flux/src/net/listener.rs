@@ -5,7 +5,7 @@ use std::iter::FusedIterator;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
-use crate::net::addr::ToSocketAddrs;
+use crate::net::addr::{ToSocketAddrs, first_of};
 use crate::net::descriptor::{Descriptor, descriptor_traits};
 use crate::net::io as socket_io;
 use crate::net::stream::TcpStream;
@@ -36,19 +36,9 @@ impl TcpListener {
     /// # Errors
     /// The last address's error, `AddrInUse` for example; `InvalidInput` for a host name.
     pub fn bind(addresses: impl ToSocketAddrs) -> io::Result<Self> {
-        let mut last = None;
-        for address in addresses.to_socket_addrs()? {
-            match std::net::TcpListener::bind(address) {
-                Ok(inner) => return Ok(Self::wrap(inner)),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "there is no address to bind to",
-            )
-        }))
+        first_of(addresses, |address| {
+            std::net::TcpListener::bind(address).map(Self::wrap)
+        })
     }
 
     /// Waits for a connection, and returns it with the address of its other side.

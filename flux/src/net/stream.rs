@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::net::addr::ToSocketAddrs;
+use crate::net::addr::{ToSocketAddrs, first_of};
 use crate::net::descriptor::{Descriptor, descriptor_traits};
 use crate::net::io as socket_io;
 use crate::sys::socket;
@@ -69,19 +69,7 @@ impl TcpStream {
     /// looking it up would block the core, or for no address at all.
     #[track_caller]
     pub fn connect(addresses: impl ToSocketAddrs) -> io::Result<Self> {
-        let mut last = None;
-        for address in addresses.to_socket_addrs()? {
-            match Self::connect_one(address, None) {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "there is no address to connect to",
-            )
-        }))
+        first_of(addresses, |address| Self::connect_one(address, None))
     }
 
     /// Connects to one address, for so long at the most.

@@ -146,13 +146,13 @@ mod tests {
                 prop_assert_eq!(heap.next(), model.first().map(|first| first.0));
                 prop_assert_eq!(heap.len(), model.len());
             }
-            for now in 0..64 {
-                while let Some(fiber) = heap.pop_due(now) {
+            for now_ns in 0..64 {
+                while let Some(fiber) = heap.pop_due(now_ns) {
                     let (at, _, expected) = model.remove(0);
                     prop_assert_eq!(fiber, expected);
-                    prop_assert!(at <= now);
+                    prop_assert!(at <= now_ns);
                 }
-                prop_assert!(model.first().is_none_or(|first| first.0 > now));
+                prop_assert!(model.first().is_none_or(|first| first.0 > now_ns));
             }
         }
     }
