@@ -89,6 +89,21 @@ fn unharmed(main: impl FnOnce() + 'static) {
     }
 }
 
+/// Runs a small program; the engine that it ran on, and why that is not a better one.
+fn works(config: flux::Config) -> (&'static str, Option<&'static str>) {
+    config
+        .run(|| {
+            leaves_nothing(|| {
+                let echo = bystander::Bystander::start();
+                echo.goes_on(50);
+                echo.end();
+            });
+            let stats = flux::stats();
+            (stats.engine, stats.engine_refused)
+        })
+        .expect("it works")
+}
+
 /// What is in use: descriptors, live fibers, control blocks, stacks, requests, deadlines, what waits for room.
 fn in_use() -> [usize; 7] {
     let stats = flux::stats();

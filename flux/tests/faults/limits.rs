@@ -10,7 +10,7 @@ use socket2::{Domain, Socket, Type};
 
 use crate::bystander::Bystander;
 use crate::common::{config, descriptors};
-use crate::{LOCALHOST, code, in_each, leaves_nothing, on_each_engine, refuses, unharmed};
+use crate::{LOCALHOST, code, in_each, on_each_engine, refuses, unharmed, works};
 
 /// The first of the user numbers that these tests take, each process another: what a user has locked is
 /// given back some time after the process has ended.
@@ -51,20 +51,6 @@ fn limit(resource: libc::__rlimit_resource_t, most: libc::rlim_t) {
     };
     // SAFETY: the limit is in this frame, and lowering one is always allowed.
     assert_eq!(0, unsafe { libc::setrlimit(resource, &raw const limit) });
-}
-
-fn works(config: flux::Config) -> (&'static str, Option<&'static str>) {
-    config
-        .run(|| {
-            leaves_nothing(|| {
-                let echo = Bystander::start();
-                echo.goes_on(50);
-                echo.end();
-            });
-            let stats = flux::stats();
-            (stats.engine, stats.engine_refused)
-        })
-        .expect("it works")
 }
 
 #[test]

@@ -9,38 +9,22 @@ use flux::{EventEngine, RunError};
 use crate::bystander::Bystander;
 use crate::common::config;
 use crate::filter::{Refused, refuse};
-use crate::{code, in_each, leaves_nothing, pair, refuses, unharmed};
+use crate::{code, in_each, pair, refuses, unharmed, works};
 
 const CODE: &str = "FLUX_TEST_CODE";
 
-/// Runs a small program with an engine; the one that it ran on, and why that is not a better one.
-fn works(engine: EventEngine) -> (&'static str, Option<&'static str>) {
-    config()
-        .engine(engine)
-        .run(|| {
-            leaves_nothing(|| {
-                let echo = Bystander::start();
-                echo.goes_on(50);
-                echo.end();
-            });
-            let stats = flux::stats();
-            (stats.engine, stats.engine_refused)
-        })
-        .expect("it works")
-}
-
 /// Expects that `auto` works on epoll and says the parts of the sentence with which io_uring is refused.
 fn falls_back(parts: &[&str]) {
-    let (engine, why) = works(EventEngine::Auto);
+    let (engine, why) = works(config().engine(EventEngine::Auto));
     let why = why.expect("io_uring is refused, which is told");
     assert_eq!(engine, "epoll", "{why}");
     for part in parts {
         assert!(why.contains(part), "`{part}` is not in: {why}");
     }
     refuses(EventEngine::IoUring, parts);
-    assert_eq!(works(EventEngine::Epoll).0, "epoll");
+    assert_eq!(works(config().engine(EventEngine::Epoll)).0, "epoll");
     // And nothing of that stays: once more.
-    assert_eq!(works(EventEngine::Auto).0, "epoll");
+    assert_eq!(works(config().engine(EventEngine::Auto)).0, "epoll");
 }
 
 #[test]
@@ -92,8 +76,8 @@ fn where_nothing_can_be_registered_with_a_ring_it_works_all_the_same() {
             if config().engine(EventEngine::IoUring).run(|| ()).is_err() {
                 println!("SKIPPED: this machine refuses io_uring altogether");
             } else if refuse(&[Refused::all(libc::SYS_io_uring_register, libc::EPERM)]) {
-                works(EventEngine::Auto);
-                assert_eq!(works(EventEngine::IoUring).0, "io_uring");
+                works(config().engine(EventEngine::Auto));
+                assert_eq!(works(config().engine(EventEngine::IoUring)).0, "io_uring");
             }
         },
     );
@@ -127,7 +111,7 @@ fn a_kernel_without_nanoseconds_in_epoll_waits_in_milliseconds_and_never_too_sho
         &[&[]],
         || {
             if refuse(&[Refused::all(libc::SYS_epoll_pwait2, libc::ENOSYS)]) {
-                works(EventEngine::Epoll);
+                works(config().engine(EventEngine::Epoll));
                 let naps = config().engine(EventEngine::Epoll).run(|| {
                     for time in [1, 999, 1001, 1999, 3500].map(Duration::from_micros) {
                         let began = Instant::now();
