@@ -11,24 +11,29 @@ use std::ptr;
 use std::time::Duration;
 
 use super::Wait;
-use super::readiness::{Edge, Poller};
+use super::readiness::{Added, Edge, Poller};
 
-/// The events of one batch; small enough for the kernel's integers.
+/// The events of one batch, at the most; small enough for the kernel's integers.
 const EVENTS_MAX: u16 = 256;
-/// What a descriptor is registered for: changes in both directions, and the other side's end.
-const INTEREST: libc::c_int = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
-/// What says that no further edge may come.
-const ENDED: libc::c_int = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR;
+/// What a descriptor is registered for: changes in both directions, urgent data, and the other side's end.
+const INTEREST: libc::c_int =
+    libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLPRI | libc::EPOLLRDHUP | libc::EPOLLET;
+/// What says that a read that got less than it asked for may have left something: the end may have come
+/// with the last bytes, and a read stops where urgent data stood.
+const ENDED: libc::c_int = libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR | libc::EPOLLPRI;
+
+const NOTHING: libc::epoll_event = libc::epoll_event { events: 0, u64: 0 };
 
 pub(crate) struct Epoll {
     descriptor: OwnedFd,
-    events: Box<[libc::epoll_event; EVENTS_MAX as usize]>,
+    events: Box<[libc::epoll_event]>,
     /// Whether the kernel has `epoll_pwait2` (Linux 5.11), found out by the first wait that wants it.
     nanoseconds: bool,
 }
 
 impl Epoll {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// With batches of at most `entries` events.
+    pub(crate) fn new(entries: u32) -> io::Result<Self> {
         // SAFETY: takes a flag, and answers with a new descriptor or an error.
         let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         if fd < 0 {
@@ -37,7 +42,7 @@ impl Epoll {
         Ok(Self {
             // SAFETY: made just now, so that it is open and nobody else's.
             descriptor: unsafe { OwnedFd::from_raw_fd(fd) },
-            events: Box::new([libc::epoll_event { events: 0, u64: 0 }; EVENTS_MAX as usize]),
+            events: vec![NOTHING; entries.clamp(1, EVENTS_MAX.into()) as usize].into(),
             nanoseconds: true,
         })
     }
@@ -66,13 +71,18 @@ impl Epoll {
         usize::try_from(count).map_err(|_| io::Error::last_os_error())
     }
 
+    fn events_max(&self) -> libc::c_int {
+        // At most EVENTS_MAX, which fits.
+        libc::c_int::try_from(self.events.len()).unwrap_or(1)
+    }
+
     fn wait_ms(&mut self, milliseconds: libc::c_int) -> libc::c_int {
         // SAFETY: the buffer has room for as many events as it says.
         unsafe {
             libc::epoll_wait(
                 self.descriptor.as_raw_fd(),
                 self.events.as_mut_ptr(),
-                EVENTS_MAX.into(),
+                self.events_max(),
                 milliseconds,
             )
         }
@@ -91,7 +101,7 @@ impl Epoll {
                     libc::SYS_epoll_pwait2,
                     self.descriptor.as_raw_fd(),
                     self.events.as_mut_ptr(),
-                    libc::c_int::from(EVENTS_MAX),
+                    self.events_max(),
                     &raw const timespec,
                     ptr::null::<libc::sigset_t>(),
                     0_usize,
@@ -110,14 +120,15 @@ impl Epoll {
 }
 
 impl Poller for Epoll {
-    fn add(&mut self, fd: RawFd) -> io::Result<()> {
-        match self.control(libc::EPOLL_CTL_ADD, fd, INTEREST) {
+    fn add(&mut self, fd: RawFd) -> io::Result<Added> {
+        let made = match self.control(libc::EPOLL_CTL_ADD, fd, INTEREST) {
             // Registered before, and not known to be: what has changed meanwhile is reported anew.
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
                 self.control(libc::EPOLL_CTL_MOD, fd, INTEREST)
             }
             result => result,
-        }
+        };
+        made.map(|()| Added::Registered)
     }
 
     fn remove(&mut self, fd: RawFd) {
@@ -140,6 +151,6 @@ impl Poller for Epoll {
             // The data is a descriptor, as `control` stored it.
             report(RawFd::try_from(data).unwrap_or(-1), edge);
         }
-        Ok(count == usize::from(EVENTS_MAX))
+        Ok(count == self.events.len())
     }
 }

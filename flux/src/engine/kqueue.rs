@@ -4,8 +4,8 @@
 //! next batch. Does not know what an edge means.
 //!
 //! - **Adding is batched:** it leaves with the next wait, in the same syscall. The kernel refuses each change
-//!   for itself, and that comes back as an event of the direction that was refused. A list that is full
-//!   makes an addition a syscall of its own, which answers at once.
+//!   for itself, and that comes back as an event of the direction that was refused. While the list is full
+//!   there is no room, and ops stand in line as they do behind a full submission queue.
 //! - **Removing is not:** the descriptor is about to be closed, and a change that left after that would be
 //!   one of nothing, or of the next file of that number.
 //!
@@ -21,7 +21,7 @@ use std::ptr;
 use std::time::Duration;
 
 use super::Wait;
-use super::readiness::{Edge, Poller};
+use super::readiness::{Added, Edge, Poller};
 use system::{
     EV_ADD, EV_CLEAR, EV_DELETE, EV_EOF, EV_ERROR, EV_RECEIPT, EVFILT_READ, EVFILT_WRITE, Event,
     kevent, kqueue,
@@ -77,7 +77,7 @@ pub(super) mod system {
 
 /// The events of one batch.
 const EVENTS_MAX: u16 = 256;
-/// The changes that wait to leave: two for each descriptor.
+/// The changes that wait to leave, at the most: two for each descriptor.
 const CHANGES_MAX: u16 = 128;
 /// Each change may come back as a refusal, and a refusal that finds no room ends the call half-way.
 const _: () = assert!(CHANGES_MAX <= EVENTS_MAX);
@@ -90,13 +90,14 @@ const WAIT_MAX: Duration = Duration::from_hours(24);
 pub(crate) struct Kqueue {
     descriptor: OwnedFd,
     events: Box<[Event; EVENTS_MAX as usize]>,
-    changes: Box<[Event; CHANGES_MAX as usize]>,
+    changes: Box<[Event]>,
     /// How many of the changes are to leave; two of one descriptor stand side by side.
     changes_count: usize,
 }
 
 impl Kqueue {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// With room for `entries` registrations that have not left yet, or as many as fit a batch.
+    pub(crate) fn new(entries: u32) -> io::Result<Self> {
         // SAFETY: takes nothing, and answers with a new descriptor or an error.
         let fd = unsafe { kqueue() };
         if fd < 0 {
@@ -110,10 +111,11 @@ impl Kqueue {
             return Err(io::Error::last_os_error());
         }
         let nothing = change(0, EVFILT_READ, 0);
+        let pairs = entries.clamp(1, u32::from(CHANGES_MAX) / 2) as usize;
         Ok(Self {
             descriptor,
             events: Box::new([nothing; EVENTS_MAX as usize]),
-            changes: Box::new([nothing; CHANGES_MAX as usize]),
+            changes: vec![nothing; pairs * FILTERS.len()].into(),
             changes_count: 0,
         })
     }
@@ -198,23 +200,17 @@ impl Drop for Kqueue {
 }
 
 impl Poller for Kqueue {
-    fn add(&mut self, fd: RawFd) -> io::Result<()> {
+    fn add(&mut self, fd: RawFd) -> io::Result<Added> {
         self.take_back(fd);
         let end = self.changes_count + FILTERS.len();
-        if end <= self.changes.len() {
-            for (place, filter) in self.changes[self.changes_count..end]
-                .iter_mut()
-                .zip(FILTERS)
-            {
-                *place = change(fd, filter, EV_ADD | EV_CLEAR);
-            }
-            self.changes_count = end;
-            return Ok(());
+        let Some(room) = self.changes.get_mut(self.changes_count..end) else {
+            return Ok(Added::Full);
+        };
+        for (place, filter) in room.iter_mut().zip(FILTERS) {
+            *place = change(fd, filter, EV_ADD | EV_CLEAR);
         }
-        match self.change_now(fd, EV_ADD | EV_CLEAR)? {
-            [0, 0] => Ok(()),
-            [0, code] | [code, _] => Err(io::Error::from_raw_os_error(code)),
-        }
+        self.changes_count = end;
+        Ok(Added::Registered)
     }
 
     fn remove(&mut self, fd: RawFd) {

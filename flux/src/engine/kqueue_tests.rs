@@ -48,7 +48,7 @@ fn edges(kqueue: &mut Kqueue) -> Vec<(RawFd, Edge)> {
 
 #[test]
 fn an_edge_is_told_once_in_its_own_direction() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let (mut a, b) = pair();
     let fd = b.as_raw_fd();
     kqueue.add(fd).unwrap();
@@ -63,7 +63,7 @@ fn an_edge_is_told_once_in_its_own_direction() {
 
 #[test]
 fn what_is_there_already_is_told_when_it_is_added_and_when_it_is_added_again() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let (mut a, b) = pair();
     let fd = b.as_raw_fd();
     a.write_all(b"x").unwrap();
@@ -75,7 +75,7 @@ fn what_is_there_already_is_told_when_it_is_added_and_when_it_is_added_again() {
 
 #[test]
 fn the_end_comes_with_the_last_bytes_in_one_edge() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let (mut a, mut b) = pair();
     let fd = b.as_raw_fd();
     kqueue.add(fd).unwrap();
@@ -98,7 +98,7 @@ fn the_end_comes_with_the_last_bytes_in_one_edge() {
 
 #[test]
 fn a_half_close_ends_the_reading_alone() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let (a, b) = pair();
     let fd = b.as_raw_fd();
     kqueue.add(fd).unwrap();
@@ -113,7 +113,7 @@ fn a_half_close_ends_the_reading_alone() {
 
 #[test]
 fn a_refusal_among_many_changes_reaches_its_own_descriptor_and_direction() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let pairs: Vec<_> = (0..10).map(|_| pair()).collect();
     let fds: Vec<_> = pairs.iter().map(|(_, b)| b.as_raw_fd()).collect();
     for fd in &fds {
@@ -143,7 +143,7 @@ fn a_refusal_among_many_changes_reaches_its_own_descriptor_and_direction() {
 
 #[test]
 fn a_descriptor_that_is_closed_already_is_refused_in_both_directions() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     // Far above what the test's other threads open.
     let closed = 60_000;
     kqueue.add(closed).unwrap();
@@ -158,31 +158,23 @@ fn a_descriptor_that_is_closed_already_is_refused_in_both_directions() {
 }
 
 #[test]
-fn changes_beyond_the_list_go_at_once_and_answer_at_once() {
-    let mut kqueue = Kqueue::new().unwrap();
-    let pairs: Vec<_> = (0..CHANGES_MAX).map(|_| pair()).collect();
-    let fds: Vec<_> = pairs.iter().map(|(_, b)| b.as_raw_fd()).collect();
-    for fd in &fds {
-        kqueue.add(*fd).unwrap();
-    }
-    assert_eq!(kqueue.changes_count, usize::from(CHANGES_MAX));
-    let (_c, d) = pair();
-    script(&[Nasty::Refuse {
-        fd: d.as_raw_fd(),
-        filter: EVFILT_READ,
-        code: libc::ENOMEM,
-    }]);
-    let error = kqueue.add(d.as_raw_fd()).unwrap_err();
-    assert_eq!(error.raw_os_error(), Some(libc::ENOMEM));
-    kqueue.remove(d.as_raw_fd());
-    let mut all: Vec<_> = fds.iter().map(|fd| (*fd, WRITE)).collect();
-    all.sort_by_key(|(fd, _)| *fd);
-    assert_eq!(edges(&mut kqueue), all);
+fn a_full_list_has_room_again_once_it_has_left() {
+    let mut kqueue = Kqueue::new(2).unwrap();
+    let pairs = [pair(), pair(), pair()];
+    let fds = [0, 1, 2].map(|index: usize| pairs[index].1.as_raw_fd());
+    assert_eq!(kqueue.add(fds[0]).unwrap(), Added::Registered);
+    assert_eq!(kqueue.add(fds[1]).unwrap(), Added::Registered);
+    assert_eq!(kqueue.add(fds[2]).unwrap(), Added::Full);
+    // One that is on the list takes no more room for being added again.
+    assert_eq!(kqueue.add(fds[1]).unwrap(), Added::Registered);
+    assert_eq!(edges(&mut kqueue), [(fds[0], WRITE), (fds[1], WRITE)]);
+    assert_eq!(kqueue.add(fds[2]).unwrap(), Added::Registered);
+    assert_eq!(edges(&mut kqueue), [(fds[2], WRITE)]);
 }
 
 #[test]
 fn an_interruption_loses_neither_changes_nor_events() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let (mut a, b) = pair();
     let fd = b.as_raw_fd();
     a.write_all(b"x").unwrap();
@@ -198,7 +190,7 @@ fn an_interruption_loses_neither_changes_nor_events() {
 
 #[test]
 fn events_that_come_one_by_one_are_all_told() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let pairs: Vec<_> = (0..20).map(|_| pair()).collect();
     for (mut a, b) in pairs.iter().map(|(a, b)| (a, b)) {
         a.write_all(b"x").unwrap();
@@ -223,7 +215,7 @@ fn events_that_come_one_by_one_are_all_told() {
 
 #[test]
 fn more_events_than_a_batch_are_the_next_batch() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let pairs: Vec<_> = (0..=EVENTS_MAX).map(|_| pair()).collect();
     for (_, b) in &pairs {
         kqueue.add(b.as_raw_fd()).unwrap();
@@ -256,7 +248,7 @@ fn reopened(old: UnixStream, new: &UnixStream) -> UnixStream {
 
 #[test]
 fn what_happens_to_a_closed_file_is_not_told_of_the_next_one_of_that_number() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let (mut old_peer, old) = pair();
     let still_open = old.try_clone().unwrap();
     let fd = old.as_raw_fd();
@@ -279,7 +271,7 @@ fn what_happens_to_a_closed_file_is_not_told_of_the_next_one_of_that_number() {
 
 #[test]
 fn a_change_of_a_descriptor_that_is_removed_does_not_leave_for_the_next_one_of_that_number() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let (_old_peer, old) = pair();
     let (_other_peer, other) = pair();
     let fd = old.as_raw_fd();
@@ -296,7 +288,7 @@ fn a_change_of_a_descriptor_that_is_removed_does_not_leave_for_the_next_one_of_t
 
 #[test]
 fn a_wait_takes_the_time_that_it_is_given_and_no_less() {
-    let mut kqueue = Kqueue::new().unwrap();
+    let mut kqueue = Kqueue::new(64).unwrap();
     let before = crate::clock::now_ns();
     let (edges, more) = wait(&mut kqueue, Wait::AtMost(Duration::from_micros(1500)));
     assert!(crate::clock::now_ns() - before >= 1_500_000);
@@ -306,7 +298,7 @@ fn a_wait_takes_the_time_that_it_is_given_and_no_less() {
 
 /// The whole engine.
 fn engine() -> Readiness<Kqueue> {
-    Readiness::new(Kqueue::new().unwrap())
+    Readiness::new(Kqueue::new(64).unwrap())
 }
 
 fn receive(fd: RawFd, buffer: &mut [u8; 8]) -> Op {

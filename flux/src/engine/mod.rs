@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code, reason = "passes on the promises that ops need")]
 
+mod attempt;
 #[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
@@ -89,7 +90,15 @@ mod system {
     pub(super) fn auto(config: &Config) -> Chosen {
         match uring(config) {
             Ok(engine) => Ok((engine, None)),
-            Err(refused) => Ok((epoll()?, Some(refused))),
+            Err(refused) => match epoll(config) {
+                Ok(engine) => Ok((engine, Some(refused))),
+                Err(InitError::EngineUnavailable { engine, why }) => {
+                    // Both reasons: the second may be the first one's doing.
+                    let why = format!("{why}; and {refused}");
+                    Err(InitError::EngineUnavailable { engine, why })
+                }
+                Err(other) => Err(other),
+            },
         }
     }
 
@@ -97,8 +106,8 @@ mod system {
         Uring::new(config.submission_entries).map(Engine::Uring)
     }
 
-    pub(super) fn epoll() -> Result<Engine, InitError> {
-        match Epoll::new() {
+    pub(super) fn epoll(config: &Config) -> Result<Engine, InitError> {
+        match Epoll::new(config.submission_entries) {
             Ok(epoll) => Ok(Engine::Epoll(Readiness::new(epoll))),
             Err(error) => Err(refused_by_kernel(EventEngine::Epoll, &error)),
         }
@@ -109,29 +118,29 @@ mod system {
 mod system {
     use super::{Chosen, Config, Engine, EventEngine, InitError, kqueue, of_another_system};
 
-    pub(super) fn auto(_: &Config) -> Chosen {
-        Ok((kqueue()?, None))
+    pub(super) fn auto(config: &Config) -> Chosen {
+        Ok((kqueue(config)?, None))
     }
 
     pub(super) fn uring(_: &Config) -> Result<Engine, InitError> {
         Err(of_another_system(EventEngine::IoUring, "Linux"))
     }
 
-    pub(super) fn epoll() -> Result<Engine, InitError> {
+    pub(super) fn epoll(_: &Config) -> Result<Engine, InitError> {
         Err(of_another_system(EventEngine::Epoll, "Linux"))
     }
 }
 
 #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
-fn kqueue() -> Result<Engine, InitError> {
-    match Kqueue::new() {
+fn kqueue(config: &Config) -> Result<Engine, InitError> {
+    match Kqueue::new(config.submission_entries) {
         Ok(kqueue) => Ok(Engine::Kqueue(Readiness::new(kqueue))),
         Err(error) => Err(refused_by_kernel(EventEngine::Kqueue, &error)),
     }
 }
 
 #[cfg(not(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat)))]
-fn kqueue() -> Result<Engine, InitError> {
+fn kqueue(_: &Config) -> Result<Engine, InitError> {
     Err(of_another_system(EventEngine::Kqueue, "macOS and the BSDs"))
 }
 
@@ -167,8 +176,8 @@ impl Engine {
         match config.engine {
             EventEngine::Auto => system::auto(config),
             EventEngine::IoUring => system::uring(config).map(chosen),
-            EventEngine::Epoll => system::epoll().map(chosen),
-            EventEngine::Kqueue => kqueue().map(chosen),
+            EventEngine::Epoll => system::epoll(config).map(chosen),
+            EventEngine::Kqueue => kqueue(config).map(chosen),
         }
     }
 

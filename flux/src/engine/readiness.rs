@@ -4,19 +4,21 @@
 //! An op is tried when it is submitted, and if it would have to wait it stands in one of two queues of its
 //! descriptor until the kernel says that something has changed there. Descriptors are registered once, for
 //! edges in both directions; what came of an edge is remembered, so that a read that is known to find
-//! nothing is not tried.
+//! nothing is not tried. Where the kernel's list of registrations is full, ops line up in one queue, in
+//! which nothing overtakes: while it holds an op, later ones of any descriptor stand behind it.
 //!
 //! ```text
 //! submit ──▶ try ──done──▶ Done            edge ──▶ try the first of the queue, then the next, until one
-//!             └──would wait──▶ queue of the descriptor ◀──would still wait───┘
+//!   │         └──would wait──▶ queue of the descriptor ◀──would still wait───┘
+//!   └──▶ overflow ──room in the list──▶ try
 //! ```
 //!
-//! Owns the table of descriptors and the queues. How the kernel is asked is a [`Poller`]'s business, and who
-//! waits for an op is nobody's here.
+//! Owns the table of descriptors and the queues. How the kernel is asked is a [`Poller`]'s business, how an
+//! op is tried is that of [`attempt`](super::attempt), and who waits for an op is nobody's here.
 
 #![allow(
     unsafe_code,
-    reason = "makes the syscalls of ops, whose addresses come from suspended frames"
+    reason = "keeps lists of ops, which lie in suspended frames"
 )]
 
 use std::cell::Cell;
@@ -25,10 +27,10 @@ use std::mem;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::attempt::{First, call, pause};
 use super::{CancelOutcome, Counters, Wait};
 use crate::list::List;
-use crate::op::{Op, Overflow, Request, State};
-use crate::sys::socket;
+use crate::op::{Op, Overflow, State};
 
 /// The most descriptors that the table has room for; a system may allow more, and hardly gives them.
 const DESCRIPTORS_MAX: usize = 1 << 20;
@@ -57,11 +59,24 @@ pub(crate) struct Edge {
     pub(crate) refused: i32,
 }
 
+/// What became of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Added {
+    /// It is made, or will be with the next wait.
+    Registered,
+    /// There is no room for it before the next wait.
+    #[cfg_attr(
+        not(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat)),
+        allow(dead_code, reason = "epoll registers at once")
+    )]
+    Full,
+}
+
 /// The kernel's way of telling what has changed.
 pub(crate) trait Poller: Sized {
     /// Registers a descriptor for edges in both directions, now or with the next wait, which then reports a
     /// refusal. One that is registered already is fine: what has changed meanwhile is reported anew.
-    fn add(&mut self, fd: RawFd) -> io::Result<()>;
+    fn add(&mut self, fd: RawFd) -> io::Result<Added>;
 
     /// Forgets a descriptor that is about to be closed.
     fn remove(&mut self, fd: RawFd);
@@ -84,15 +99,24 @@ struct Slot {
     /// Registered, and as of which count of [`CLOSED_UNSEEN`] that is known.
     registered: Cell<bool>,
     as_of: Cell<u32>,
-    /// No edge may come any more, so that everything is tried.
+    /// What an attempt found says nothing of what comes next, so that everything is tried.
     ended: Cell<bool>,
 }
 
 pub(crate) struct Readiness<P> {
     poller: P,
     slots: Box<[Slot]>,
+    overflow: List<Op, Overflow>,
     in_flight: usize,
     counters: Counters,
+}
+
+/// Where an op stands after it was begun.
+enum Begun {
+    Done(i32),
+    Waits,
+    /// Its descriptor is not registered, and there is no room to do so.
+    NoRoom,
 }
 
 impl<P: Poller> Readiness<P> {
@@ -104,6 +128,7 @@ impl<P: Poller> Readiness<P> {
             poller,
             // SAFETY: all zeroes is a valid `Slot`: null pointers, zero counts and false flags.
             slots: unsafe { slots.assume_init() },
+            overflow: List::new(),
             in_flight: 0,
             counters: Counters::default(),
         }
@@ -114,20 +139,51 @@ impl<P: Poller> Readiness<P> {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        self.counters
+        Counters {
+            overflow_depth: self.overflow.len() as u64,
+            ..self.counters
+        }
     }
 
     /// # Safety
     /// As [`super::Engine::submit`].
     #[inline]
     pub(crate) unsafe fn submit(&mut self, op: &Op) {
+        if self.overflow.is_empty() {
+            // SAFETY: the caller's promise is passed on, and the op is in no list yet.
+            match unsafe { self.begin(op) } {
+                Begun::Done(result) => {
+                    op.complete(result);
+                    self.counters.completions += 1;
+                    return;
+                }
+                Begun::Waits => {
+                    self.in_flight += 1;
+                    return;
+                }
+                Begun::NoRoom => {}
+            }
+        }
+        self.in_flight += 1;
+        op.set_state(State::Queued);
+        // SAFETY: the caller promised that the op stays until it is done; it leaves this list before.
+        unsafe { self.overflow.push_back(op) };
+        self.counters.overflows += 1;
+        let depth = self.overflow.len() as u64;
+        self.counters.overflow_high_water = self.counters.overflow_high_water.max(depth);
+    }
+
+    /// Tries an op whose turn has come, and puts it into the queue of its descriptor if it has to wait.
+    ///
+    /// # Safety
+    /// As [`super::Engine::submit`]; the op is in no list.
+    #[inline]
+    unsafe fn begin(&mut self, op: &Op) -> Begun {
         let Some(fd) = op.request().fd() else {
-            finish(&mut self.counters, op, 0);
-            return;
+            return Begun::Done(0);
         };
         let Some(slot) = slot_of(&self.slots, fd) else {
-            finish(&mut self.counters, op, -libc::EMFILE);
-            return;
+            return Begun::Done(-libc::EMFILE);
         };
         if slot.registered.get() && slot.as_of.get() != CLOSED_UNSEEN.load(Ordering::Acquire) {
             slot.forget();
@@ -140,43 +196,44 @@ impl<P: Poller> Readiness<P> {
             && worth_a_try
             && let Some(result) = slot.attempt(fd, op, First::Yes)
         {
-            finish(&mut self.counters, op, result);
-            return;
+            return Begun::Done(result);
         }
         if !slot.registered.get() {
             // Read before: a close that comes in between is seen as one that came after.
             let as_of = CLOSED_UNSEEN.load(Ordering::Acquire);
-            if let Err(error) = self.poller.add(fd) {
-                finish(
-                    &mut self.counters,
-                    op,
-                    -error.raw_os_error().unwrap_or(libc::EIO),
-                );
-                return;
+            match self.poller.add(fd) {
+                Ok(Added::Registered) => {}
+                Ok(Added::Full) => return Begun::NoRoom,
+                Err(error) => return Begun::Done(-error.raw_os_error().unwrap_or(libc::EIO)),
             }
             slot.registered.set(true);
             slot.as_of.set(as_of);
         }
-        op.set_state(State::Queued);
-        self.in_flight += 1;
+        op.set_state(State::InKernel);
         // SAFETY: the caller promised that the op stays until it is done; it leaves this list before.
         unsafe { direction.waiting.push_back(op) };
+        Begun::Waits
     }
 
     /// # Safety
     /// As [`super::Engine::cancel`].
     pub(crate) unsafe fn cancel(&mut self, op: &Op) -> CancelOutcome {
-        if op.state() != State::Queued {
-            return CancelOutcome::Pending;
-        }
-        let slot = op.request().fd().and_then(|fd| slot_of(&self.slots, fd));
-        if let Some(slot) = slot {
-            let direction = slot.direction(op.request().writes());
-            // SAFETY: an op that is queued was put into this very list by `submit`.
-            unsafe { direction.waiting.remove(op) };
+        match op.state() {
+            // SAFETY: `submit` put it into this very list.
+            State::Queued => unsafe { self.overflow.remove(op) },
+            State::InKernel => {
+                let slot = op.request().fd().and_then(|fd| slot_of(&self.slots, fd));
+                if let Some(slot) = slot {
+                    let direction = slot.direction(op.request().writes());
+                    // SAFETY: `begin` put it into this very list.
+                    unsafe { direction.waiting.remove(op) };
+                }
+            }
+            State::Idle | State::Done => return CancelOutcome::Pending,
         }
         self.in_flight -= 1;
-        finish(&mut self.counters, op, -libc::ECANCELED);
+        self.counters.completions += 1;
+        op.complete(-libc::ECANCELED);
         CancelOutcome::Done
     }
 
@@ -191,17 +248,26 @@ impl<P: Poller> Readiness<P> {
     }
 
     /// Waits as told, and completes what can go on: see [`super::Engine::turn`].
+    ///
+    /// Ends when nothing waits for room and no event is left behind, or after [`BATCHES_MAX`] batches: what
+    /// is left then is taken up in the next turn.
     #[inline]
     pub(crate) fn turn(&mut self, wait: Wait, mut done: impl FnMut(&Op)) -> io::Result<()> {
         let mut wait = wait;
         for _ in 0..BATCHES_MAX {
+            if !self.overflow.is_empty() && self.begin_those_behind(&mut done) {
+                wait = Wait::Poll;
+            }
             if wait == Wait::Poll && self.in_flight == 0 {
                 break;
             }
+            // While ops stand in line for room, what is waited for may be among them.
+            let room_is_wanted = !self.overflow.is_empty();
+            let patience = if room_is_wanted { Wait::Poll } else { wait };
             self.counters.enters += 1;
             let (slots, counters) = (&self.slots, &mut self.counters);
             let mut completed = 0;
-            let more = self.poller.wait(wait, |fd, edge| {
+            let more = self.poller.wait(patience, |fd, edge| {
                 if let Some(slot) = slot_of(slots, fd) {
                     completed += slot.go_on(fd, edge, &mut done);
                 }
@@ -209,13 +275,54 @@ impl<P: Poller> Readiness<P> {
             self.in_flight -= completed;
             counters.completions += completed as u64;
             match more {
-                Ok(true) => wait = Wait::Poll,
-                Ok(false) => break,
-                Err(error) if error.raw_os_error() == Some(libc::EINTR) => break,
-                Err(error) => return Err(error),
+                Ok(more) if more || room_is_wanted => wait = Wait::Poll,
+                Ok(_) => break,
+                Err(error) => match error.raw_os_error() {
+                    // A signal: a turn with nothing.
+                    Some(libc::EINTR) => break,
+                    // Short of something at the moment: nothing was taken, and the next turn asks again.
+                    Some(libc::EAGAIN | libc::EBUSY | libc::ENOBUFS | libc::ENOMEM) => {
+                        counters.refusals += 1;
+                        if wait != Wait::Poll {
+                            pause();
+                        }
+                        break;
+                    }
+                    _ => return Err(error),
+                },
             }
         }
         Ok(())
+    }
+
+    /// Begins what waits for room, in its order, until there is none again; whether an op is done.
+    #[cold]
+    fn begin_those_behind(&mut self, done: &mut impl FnMut(&Op)) -> bool {
+        let mut any = false;
+        loop {
+            // Not tied to the list: it stays in its frame until it is done, by its submitter's promise.
+            let Some(op) = self.overflow.pop_front().map(std::ptr::from_ref) else {
+                return any;
+            };
+            // SAFETY: alive, as said.
+            let op = unsafe { &*op };
+            // SAFETY: submitted under the promise that `begin` wants, and in no list since the line above.
+            match unsafe { self.begin(op) } {
+                Begun::Done(result) => {
+                    op.complete(result);
+                    self.in_flight -= 1;
+                    self.counters.completions += 1;
+                    any = true;
+                    done(op);
+                }
+                Begun::Waits => {}
+                Begun::NoRoom => {
+                    // SAFETY: it was in this list a moment ago, by the promise of its submitter.
+                    unsafe { self.overflow.push_front(op) };
+                    return any;
+                }
+            }
+        }
     }
 }
 
@@ -223,18 +330,6 @@ impl<P: Poller> Readiness<P> {
 #[inline]
 fn slot_of(slots: &[Slot], fd: RawFd) -> Option<&Slot> {
     usize::try_from(fd).ok().and_then(|fd| slots.get(fd))
-}
-
-fn finish(counters: &mut Counters, op: &Op, result: i32) {
-    op.complete(result);
-    counters.completions += 1;
-}
-
-/// Whether an op is tried for the first time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum First {
-    Yes,
-    No,
 }
 
 impl Slot {
@@ -288,150 +383,24 @@ impl Slot {
         completed
     }
 
-    /// Makes an op's syscall; `None` when it would have to wait.
+    /// Tries an op; `None` when it would have to wait.
+    #[inline]
     fn attempt(&self, fd: RawFd, op: &Op, first: First) -> Option<i32> {
-        let direction = self.direction(op.request().writes());
-        loop {
+        let tried = loop {
             // SAFETY: the pointers of the request are good until the op is done, by the promise of its
             // submitter, and it is not done.
-            let (result, all_taken) = unsafe { self.call(fd, op.request(), first) };
-            if result == -libc::EINTR {
-                continue;
+            let tried = unsafe { call(fd, op.request(), first) };
+            if tried.result != -libc::EINTR {
+                break tried;
             }
-            let would_wait = matches!(-result, libc::EAGAIN | libc::EINPROGRESS);
-            // A read that got less than it asked for has emptied the socket: what comes next is an edge.
-            direction
-                .idle
-                .set(would_wait || (!all_taken && !self.ended.get()));
-            return (!would_wait).then_some(result);
+        };
+        if tried.ended {
+            self.ended.set(true);
         }
-    }
-
-    /// One syscall: its result as an op wants it, and whether it got all that it asked for.
-    ///
-    /// # Safety
-    /// The request's pointers are good.
-    unsafe fn call(&self, fd: RawFd, request: Request, first: First) -> (i32, bool) {
-        match request {
-            Request::Nothing => (0, true),
-            Request::Receive {
-                buffer, len, peek, ..
-            } => {
-                let flags = libc::MSG_DONTWAIT | if peek { libc::MSG_PEEK } else { 0 };
-                // SAFETY: the buffer is good for `len` bytes (caller).
-                let received = unsafe { libc::recv(fd, buffer.cast(), len as usize, flags) };
-                let result = result_of(received);
-                if received == 0 && len > 0 {
-                    // The end of the stream stays, and brings no second edge.
-                    self.ended.set(true);
-                }
-                (
-                    result,
-                    peek || result < 0 || received.cast_unsigned() == len as usize,
-                )
-            }
-            Request::Send { bytes, len, .. } => {
-                // The caller has tried a moment ago: the first try is that after an edge.
-                if first == First::Yes {
-                    return (-libc::EAGAIN, false);
-                }
-                // SAFETY: the bytes are good for `len` (caller).
-                let sent =
-                    unsafe { libc::send(fd, bytes.cast(), len as usize, socket::SEND_FLAGS) };
-                let result = result_of(sent);
-                (result, result < 0 || sent.cast_unsigned() == len as usize)
-            }
-            Request::Accept { address, len, .. } => {
-                if let Err(code) = make_nonblocking(fd) {
-                    return (-code, true);
-                }
-                // SAFETY: the address and its length are good (caller).
-                let accepted = unsafe { socket::accept_now(fd, address.cast(), len.cast()) };
-                (result_of(accepted as isize), true)
-            }
-            Request::Connect { address, len, .. } => {
-                if let Err(code) = make_nonblocking(fd) {
-                    return (-code, true);
-                }
-                let result = if first == First::Yes {
-                    // SAFETY: the address is good for `len` bytes (caller).
-                    result_of(unsafe { libc::connect(fd, address.cast(), len) } as isize)
-                } else {
-                    -pending_error(fd)
-                };
-                (result, true)
-            }
-            Request::Ready { write, .. } => (ready_now(fd, write), true),
-        }
-    }
-}
-
-/// For the calls that have no flag of their own for it. Asked each time: the mode belongs to the open file,
-/// which another descriptor may have changed.
-fn make_nonblocking(fd: RawFd) -> Result<(), i32> {
-    let mut on: libc::c_int = 1;
-    // SAFETY: the argument is the integer that FIONBIO wants.
-    match unsafe { libc::ioctl(fd, libc::FIONBIO, &raw mut on) } {
-        0 => Ok(()),
-        _ => Err(errno()),
-    }
-}
-
-fn errno() -> i32 {
-    io::Error::last_os_error()
-        .raw_os_error()
-        .unwrap_or(libc::EIO)
-}
-
-/// A count as it is, a failure as the negated error code.
-fn result_of(returned: isize) -> i32 {
-    if returned < 0 {
-        -errno()
-    } else {
-        // No call here answers with more: requests are cut to what an `i32` can tell.
-        i32::try_from(returned).unwrap_or(i32::MAX)
-    }
-}
-
-/// How a connection attempt that was under way has ended: 0, or an error code.
-fn pending_error(fd: RawFd) -> i32 {
-    let mut code: libc::c_int = 0;
-    let mut len = 4;
-    // SAFETY: the value and its length are those of an integer in this frame.
-    let failed = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::SOL_SOCKET,
-            libc::SO_ERROR,
-            (&raw mut code).cast(),
-            &raw mut len,
-        )
-    };
-    if failed != 0 {
-        return errno();
-    }
-    if code != 0 {
-        return code;
-    }
-    // An edge may come before the answer of the other side does.
-    if ready_now(fd, true) < 0 {
-        return libc::EINPROGRESS;
-    }
-    0
-}
-
-/// 0 when the descriptor is ready, `-EAGAIN` when it is not.
-fn ready_now(fd: RawFd, write: bool) -> i32 {
-    let mut poll = libc::pollfd {
-        fd,
-        events: if write { libc::POLLOUT } else { libc::POLLIN },
-        revents: 0,
-    };
-    // SAFETY: one entry, in this frame, and no waiting.
-    match unsafe { libc::poll(&raw mut poll, 1, 0) } {
-        0 => -libc::EAGAIN,
-        1 => 0,
-        _ => -errno(),
+        // A read that got less than it asked for has emptied the socket: what comes next is an edge.
+        let idle = tried.would_wait() || (tried.short && !self.ended.get());
+        self.direction(op.request().writes()).idle.set(idle);
+        (!tried.would_wait()).then_some(tried.result)
     }
 }
 

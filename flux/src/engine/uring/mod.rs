@@ -20,6 +20,7 @@
 )]
 
 mod entry;
+mod prove;
 mod setup;
 
 use std::io;
@@ -29,11 +30,12 @@ use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, squeue};
 
 use self::entry::{IGNORE, cancel_entry, entry, op_of};
+use self::prove::{Parts, prove};
 use self::setup::{build_ring, explain};
 use super::{CancelOutcome, Counters, Wait};
 use crate::error::InitError;
 use crate::list::List;
-use crate::op::{Cancels, Op, Overflow, Request, State};
+use crate::op::{Cancels, Op, Overflow, State};
 use crate::sys::say;
 
 /// The most kernel entries in a turn: at about 20 completions each, the fibers get their share again.
@@ -61,8 +63,6 @@ pub(crate) struct Uring {
     overflow: List<Op, Overflow>,
     cancels: List<Op, Cancels>,
     in_flight: usize,
-    /// Whether the kernel says in shared memory that completions wait for an entry of ours.
-    taskrun_visible: bool,
     /// Whether completions come during an entry of ours alone, so that between two there is none to read.
     deferred: bool,
     counters: Counters,
@@ -73,36 +73,24 @@ pub(crate) struct Uring {
 
 impl Drop for Uring {
     fn drop(&mut self) {
-        // A registration keeps the ring alive, and a thread has room for 16 of them. There is none on a
-        // kernel that did not take it.
+        // A registration keeps the ring alive, and a thread has room for 16 of them.
         let _not_registered = self.submitter.unregister_ring_fd();
     }
 }
 
 impl Uring {
     /// Makes a ring of at least `entries` submissions on the calling thread, which alone may use it, and
-    /// sends one request through it.
+    /// tries what the runtime needs of it.
     pub(crate) fn new(entries: u32) -> Result<Self, InitError> {
         let unavailable = |why: String| InitError::EngineUnavailable {
             engine: "io_uring",
             why,
         };
         let (ring, setup) = build_ring(entries).map_err(|error| unavailable(explain(&error)))?;
-        let parameters = ring.params();
-        if !(parameters.is_feature_ext_arg()
-            && parameters.is_feature_nodrop()
-            && parameters.is_feature_fast_poll())
-        {
-            return Err(unavailable(
-                "the kernel is too old: flux needs Linux 5.11 or later".into(),
-            ));
-        }
         let ring = Box::into_raw(Box::new(ring));
         // SAFETY: just made from a box; `Ring` frees it after the parts that borrow from it, and nothing
         // else refers to it.
-        let (mut submitter, submissions, completions) = unsafe { &mut *ring }.split();
-        // Saves a descriptor look-up at each entry, since Linux 5.18; without it all works the same.
-        let _older_kernel = submitter.register_ring_fd();
+        let (submitter, submissions, completions) = unsafe { &mut *ring }.split();
         let mut uring = Self {
             submitter,
             submissions,
@@ -111,35 +99,20 @@ impl Uring {
             overflow: List::new(),
             cancels: List::new(),
             in_flight: 0,
-            taskrun_visible: setup.shows_waiting(),
             deferred: setup.defers(),
             counters: Counters::default(),
             #[cfg(test)]
             faults: std::collections::VecDeque::new(),
         };
-        uring
-            .prove()
-            .map_err(|error| unavailable(explain(&error)))?;
+        prove(&mut Parts {
+            submitter: &uring.submitter,
+            submissions: &mut uring.submissions,
+            completions: &mut uring.completions,
+        })
+        .map_err(unavailable)?;
+        // Saves a descriptor look-up at each entry; a thread has room for 16, and without it all works.
+        let _none_left = uring.submitter.register_ring_fd();
         Ok(uring)
-    }
-
-    /// Sends a request that does nothing: a filter may let a ring be made, and refuse to enter it.
-    fn prove(&mut self) -> io::Result<()> {
-        let op = Op::new(Request::Nothing, 0);
-        // SAFETY: the op points to nothing, and stays in this frame until it is done (the loop below) or
-        // the process ends with it (the drop of an op in flight).
-        unsafe { self.submit(&op) };
-        while op.state() != State::Done {
-            if let Err(error) = self.turn(Wait::Forever, |_| ()) {
-                // The ring is about to be closed; should the kernel have seen the entry all the same, a
-                // request for nothing writes nowhere.
-                op.complete(-libc::ECANCELED);
-                self.in_flight = 0;
-                return Err(error);
-            }
-        }
-        self.counters = Counters::default();
-        Ok(())
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -248,9 +221,6 @@ impl Uring {
             wait = Wait::Poll;
             self.submissions.sync();
             self.reap(&mut done);
-            if !self.taskrun_visible && self.overflow.is_empty() && self.cancels.is_empty() {
-                break;
-            }
         }
         Ok(())
     }
@@ -307,7 +277,7 @@ impl Uring {
             self.counters.completion_overflows += 1;
             return true;
         }
-        self.submissions.taskrun() || (!self.taskrun_visible && self.in_flight > 0)
+        self.submissions.taskrun()
     }
 
     fn enter(&mut self, to_submit: usize, wait: Wait) -> io::Result<()> {

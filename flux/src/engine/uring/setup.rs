@@ -15,23 +15,12 @@ const COMPLETIONS_MAX: u32 = 65_536;
 ///
 /// - 6.6, no array of indices between this side and the entries (`NO_SQARRAY`);
 /// - 6.1, completions during entries of ours alone (`SINGLE_ISSUER`, `DEFER_TASKRUN`);
-/// - 5.19, no interrupt for completions, and a flag that says that some wait (`COOP_TASKRUN`,
-///   `TASKRUN_FLAG`);
-/// - 5.18, an entry that fails does not hold up those behind it (`SUBMIT_ALL`);
-/// - 5.11, what flux cannot do without.
-const SETUPS: [Setup; 5] = [
-    Setup::Linux6_6,
-    Setup::Linux6_1,
-    Setup::Linux5_19,
-    Setup::Linux5_18,
-    Setup::Linux5_11,
-];
+/// - 6.0, what flux cannot do without: multishot receives, which `prove` tries.
+const SETUPS: [Setup; 3] = [Setup::Linux6_6, Setup::Linux6_1, Setup::Linux6_0];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Setup {
-    Linux5_11,
-    Linux5_18,
-    Linux5_19,
+    Linux6_0,
     Linux6_1,
     Linux6_6,
 }
@@ -42,11 +31,6 @@ impl Setup {
         self >= Self::Linux6_1
     }
 
-    /// Whether the kernel says in shared memory that completions wait for an entry of ours.
-    pub(super) fn shows_waiting(self) -> bool {
-        self >= Self::Linux5_19
-    }
-
     fn build(self, entries: u32) -> io::Result<IoUring> {
         let mut builder = IoUring::builder();
         builder.dontfork().setup_cqsize(
@@ -55,12 +39,10 @@ impl Setup {
                 .saturating_mul(COMPLETIONS_PER_SUBMISSION)
                 .min(COMPLETIONS_MAX),
         );
-        if self >= Self::Linux5_18 {
-            builder.setup_submit_all();
-        }
-        if self.shows_waiting() {
-            builder.setup_coop_taskrun().setup_taskrun_flag();
-        }
+        builder
+            .setup_submit_all()
+            .setup_coop_taskrun()
+            .setup_taskrun_flag();
         if self.defers() {
             builder.setup_single_issuer().setup_defer_taskrun();
         }
@@ -110,7 +92,7 @@ pub(super) fn explain(error: &io::Error) -> String {
                 .into(),
         },
         Some(libc::EINVAL) => {
-            "the kernel is too old for every set-up that flux knows: it needs Linux 5.11 or later".into()
+            "the kernel is too old for every set-up that flux knows: it needs Linux 6.0 or later".into()
         }
         Some(libc::ENOMEM) => {
             "the memory for its queues is over this user's limit; raise `ulimit -l`, or lower \

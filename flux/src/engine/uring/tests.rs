@@ -1,6 +1,7 @@
 //! The engine against the real kernel, with a ring far too small and entries that fail by script.
 
 use super::*;
+use crate::op::Request;
 use proptest::prelude::*;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
