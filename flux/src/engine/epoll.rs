@@ -120,6 +120,8 @@ impl Epoll {
 }
 
 impl Poller for Epoll {
+    const SHORT_MEANS_EMPTY: bool = true;
+
     fn add(&mut self, fd: RawFd) -> io::Result<Added> {
         let made = match self.control(libc::EPOLL_CTL_ADD, fd, INTEREST) {
             // Registered before, and not known to be: what has changed meanwhile is reported anew.

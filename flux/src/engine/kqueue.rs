@@ -200,6 +200,8 @@ impl Drop for Kqueue {
 }
 
 impl Poller for Kqueue {
+    const SHORT_MEANS_EMPTY: bool = false;
+
     fn add(&mut self, fd: RawFd) -> io::Result<Added> {
         self.take_back(fd);
         let end = self.changes_count + FILTERS.len();

@@ -74,6 +74,10 @@ pub(crate) enum Added {
 
 /// The kernel's way of telling what has changed.
 pub(crate) trait Poller: Sized {
+    /// Whether a read that got less than it asked for has emptied the socket, unless an [`Edge`] said that
+    /// it `ended`. A read stops where urgent data stood, and not every system tells of those.
+    const SHORT_MEANS_EMPTY: bool;
+
     /// Registers a descriptor for edges in both directions, now or with the next wait, which then reports a
     /// refusal. One that is registered already is fine: what has changed meanwhile is reported anew.
     fn add(&mut self, fd: RawFd) -> io::Result<Added>;
@@ -194,7 +198,7 @@ impl<P: Poller> Readiness<P> {
         let worth_a_try = !slot.registered.get() || !direction.idle.get() || slot.ended.get();
         if turn_has_come
             && worth_a_try
-            && let Some(result) = slot.attempt(fd, op, First::Yes)
+            && let Some(result) = slot.attempt::<P>(fd, op, First::Yes)
         {
             return Begun::Done(result);
         }
@@ -269,7 +273,7 @@ impl<P: Poller> Readiness<P> {
             let mut completed = 0;
             let more = self.poller.wait(patience, |fd, edge| {
                 if let Some(slot) = slot_of(slots, fd) {
-                    completed += slot.go_on(fd, edge, &mut done);
+                    completed += slot.go_on::<P>(fd, edge, &mut done);
                 }
             });
             self.in_flight -= completed;
@@ -345,7 +349,7 @@ impl Slot {
     }
 
     /// Tries what waits, after an edge; the number of ops that are done.
-    fn go_on(&self, fd: RawFd, edge: Edge, done: &mut impl FnMut(&Op)) -> usize {
+    fn go_on<P: Poller>(&self, fd: RawFd, edge: Edge, done: &mut impl FnMut(&Op)) -> usize {
         if edge.ended {
             self.ended.set(true);
         }
@@ -363,7 +367,7 @@ impl Slot {
                 && let Some(op) = direction.waiting.pop_front()
             {
                 let result = match edge.refused {
-                    0 => self.attempt(fd, op, First::No),
+                    0 => self.attempt::<P>(fd, op, First::No),
                     code => Some(-code),
                 };
                 match result {
@@ -385,7 +389,7 @@ impl Slot {
 
     /// Tries an op; `None` when it would have to wait.
     #[inline]
-    fn attempt(&self, fd: RawFd, op: &Op, first: First) -> Option<i32> {
+    fn attempt<P: Poller>(&self, fd: RawFd, op: &Op, first: First) -> Option<i32> {
         let tried = loop {
             // SAFETY: the pointers of the request are good until the op is done, by the promise of its
             // submitter, and it is not done.
@@ -397,8 +401,8 @@ impl Slot {
         if tried.ended {
             self.ended.set(true);
         }
-        // A read that got less than it asked for has emptied the socket: what comes next is an edge.
-        let idle = tried.would_wait() || (tried.short && !self.ended.get());
+        let emptied = P::SHORT_MEANS_EMPTY && tried.short && !self.ended.get();
+        let idle = tried.would_wait() || emptied;
         self.direction(op.request().writes()).idle.set(idle);
         (!tried.would_wait()).then_some(tried.result)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flux::net::{TcpListener, TcpStream};
 use flux::spawn;
 use flux::time::{Instant, sleep};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::common::{fibers, passes_alone};
 use crate::{LOCALHOST, MIB, SHORT, kind, narrow_pair, pair, pattern, refusing, reset, settle};
@@ -49,6 +49,33 @@ fn a_reset_is_an_error_of_the_read_and_of_the_write() {
             kind(client.read(&mut [0; 8])),
             Some(ErrorKind::ConnectionReset)
         );
+    });
+}
+
+#[test]
+fn bytes_behind_urgent_ones_are_read_though_nothing_comes_after_them() {
+    fibers(|| {
+        let (client, server) = pair();
+        for round in 0..3 {
+            let reading = spawn({
+                let server = server.try_clone().unwrap();
+                move || {
+                    // A read stops where the urgent byte stood, whatever it asked for.
+                    let (mut bytes, mut all) = ([0; 64], Vec::new());
+                    while all.len() < 6 {
+                        let count = (&server).read(&mut bytes).unwrap();
+                        all.extend_from_slice(&bytes[..count]);
+                    }
+                    all
+                }
+            });
+            settle();
+            (&client).write_all(b"abc").unwrap();
+            let sent = SockRef::from(&client).send_out_of_band(b"!").unwrap();
+            assert_eq!(sent, 1);
+            (&client).write_all(b"def").unwrap();
+            assert_eq!(reading.join().unwrap(), b"abcdef", "round {round}");
+        }
     });
 }
 
