@@ -1,4 +1,5 @@
-//! A TCP echo server under ping-pong of 64 bytes; against a raw `io_uring` loop (the limit) and tokio.
+//! A TCP echo server under ping-pong of 64 bytes; against a raw loop (the limit) on the same
+//! engine, and tokio.
 //!
 //! The server is pinned to one core and measured, the load spins on another. The cost is the server
 //! thread's CPU time per message.
@@ -23,30 +24,19 @@ mod linux {
     use flux_benches::harness::{Args, Goal, Group, counted};
     use flux_benches::network::echo;
     use flux_benches::raw_uring::Wait;
-    use flux_benches::servers::Server;
+    use flux_benches::servers::{Lineup, Server};
 
     pub(crate) fn groups(args: &Args) -> Vec<Group<'static>> {
         let sizes = [(1, 30_000), (16, 150_000), (128, 200_000)];
         let mut groups = Vec::new();
-        for (connections, full) in sizes {
-            let messages = args.size.pick(full, 500);
-            let mut group = Group::new(
-                format!("echo, {}", counted(connections, "connection")),
-                "ns/msg",
-                15,
-            );
-            for server in [
-                Server::Flux(Wait::Block),
-                Server::Raw(Wait::Block),
-                Server::Tokio,
-            ] {
-                group = group.contender(server.name(), move || echo(server, connections, messages));
+        for lineup in Lineup::ALL {
+            for (connections, full) in sizes {
+                let messages = args.size.pick(full, 500);
+                let what = counted(connections, "connection");
+                groups.push(lineup.group("echo", &what, 15, move |server| {
+                    echo(server, connections, messages)
+                }));
             }
-            groups.push(group.goal(Goal::Ratio {
-                contender: Server::Flux(Wait::Block).name(),
-                over: Server::Raw(Wait::Block).name(),
-                at_most: 1.03,
-            }));
         }
         groups.push(spinning(args));
         groups

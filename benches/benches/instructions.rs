@@ -82,9 +82,45 @@ const CASES: &[(&str, &str, Run)] = &[
     ),
     #[cfg(target_os = "linux")]
     ("step echo, 4 connections", "tokio", network::echo_tokio),
+    #[cfg(target_os = "linux")]
+    (
+        "step feed on epoll, 4 connections",
+        "flux on epoll",
+        network::feed_flux_on_epoll,
+    ),
+    #[cfg(target_os = "linux")]
+    (
+        "step feed on epoll, 4 connections",
+        "raw epoll",
+        network::feed_raw_epoll,
+    ),
+    #[cfg(target_os = "linux")]
+    (
+        "step feed on epoll, 4 connections",
+        "tokio",
+        network::feed_tokio,
+    ),
+    #[cfg(target_os = "linux")]
+    (
+        "step echo on epoll, 4 connections",
+        "flux on epoll",
+        network::echo_flux_on_epoll,
+    ),
+    #[cfg(target_os = "linux")]
+    (
+        "step echo on epoll, 4 connections",
+        "raw epoll",
+        network::echo_raw_epoll,
+    ),
+    #[cfg(target_os = "linux")]
+    (
+        "step echo on epoll, 4 connections",
+        "tokio",
+        network::echo_tokio,
+    ),
 ];
 
-/// The generator's own instructions are in all three counts: the *differences* are the runtimes.
+/// The generator's own instructions are in all counts: the *differences* are the runtimes.
 #[cfg(target_os = "linux")]
 mod network {
     use flux_benches::Fault;
@@ -107,6 +143,14 @@ mod network {
         run(Server::Raw(Wait::Block), Work::Feed, n)
     }
 
+    pub(crate) fn feed_flux_on_epoll(n: u64) -> Result<(), Fault> {
+        run(Server::FluxOnEpoll, Work::Feed, n)
+    }
+
+    pub(crate) fn feed_raw_epoll(n: u64) -> Result<(), Fault> {
+        run(Server::RawEpoll, Work::Feed, n)
+    }
+
     pub(crate) fn feed_tokio(n: u64) -> Result<(), Fault> {
         run(Server::Tokio, Work::Feed, n)
     }
@@ -117,6 +161,14 @@ mod network {
 
     pub(crate) fn echo_raw(n: u64) -> Result<(), Fault> {
         run(Server::Raw(Wait::Block), Work::Echo, n)
+    }
+
+    pub(crate) fn echo_flux_on_epoll(n: u64) -> Result<(), Fault> {
+        run(Server::FluxOnEpoll, Work::Echo, n)
+    }
+
+    pub(crate) fn echo_raw_epoll(n: u64) -> Result<(), Fault> {
+        run(Server::RawEpoll, Work::Echo, n)
     }
 
     pub(crate) fn echo_tokio(n: u64) -> Result<(), Fault> {

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! benches/*.rs ──▶ harness   rounds in alternation, ratios, tables, goals
-//!              ──▶ servers   raw (the limit), flux, tokio: the same work three times
+//!              ──▶ servers   raw (the limits), flux, tokio: the same work for each
 //!              ──▶ load      the peer on the other core
-//!                  frames, sockets, watch: what all three servers and the load have in common
+//!                  frames, sockets, watch: what all servers and the load have in common
 //! ```
 //!
 //! Every figure is CPU time of the measured thread per operation, and every claim is a ratio between
@@ -17,9 +17,13 @@ pub mod tasks;
 pub mod watch;
 
 #[cfg(target_os = "linux")]
+mod epoll;
+#[cfg(target_os = "linux")]
 pub mod load;
 #[cfg(target_os = "linux")]
 pub mod network;
+#[cfg(target_os = "linux")]
+pub mod raw_epoll;
 #[cfg(target_os = "linux")]
 pub mod raw_uring;
 #[cfg(target_os = "linux")]

@@ -1,4 +1,4 @@
-//! The few system calls that std lacks: the thread's CPU clock, pinning, one send that cannot block.
+//! The few system calls that std lacks: the thread's CPU clock, pinning, one send and one receive that cannot block.
 //!
 //! Does not know what is measured.
 
@@ -115,4 +115,17 @@ pub fn send_now(socket: std::os::fd::RawFd, bytes: &[u8]) -> io::Result<usize> {
     // SAFETY: the pointer and the length are of one live slice.
     let sent = unsafe { libc::send(socket, bytes.as_ptr().cast(), bytes.len(), FLAGS) };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// `recv` that does not wait: how many bytes came, 0 at the end of the stream.
+///
+/// # Errors
+/// `WouldBlock` if none are there, or the system's.
+#[cfg(target_os = "linux")]
+#[inline]
+pub fn recv_now(socket: std::os::fd::RawFd, buffer: &mut [u8]) -> io::Result<usize> {
+    let (start, length) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the pointer and the length are of one live slice.
+    let received = unsafe { libc::recv(socket, start, length, libc::MSG_DONTWAIT) };
+    usize::try_from(received).map_err(|_| io::Error::last_os_error())
 }

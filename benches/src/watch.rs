@@ -51,12 +51,18 @@ impl Meter {
     /// # Errors
     /// If the window never closed: the server saw less than it was sent.
     pub fn sample(&self, units: u64) -> Result<Sample, Fault> {
-        let seen = self.seen.load(Relaxed);
+        let seen = self.seen_so_far();
         let window = self.window.lock().map_err(|error| error.to_string())?;
         let (cpu, wall, total) = window
             .closed
             .ok_or_else(|| format!("saw {seen} units, and {} were expected", self.until))?;
         Ok(Sample::new(cpu, wall, total / units))
+    }
+
+    /// How many units are done.
+    #[must_use]
+    pub fn seen_so_far(&self) -> u64 {
+        self.seen.load(Relaxed)
     }
 
     #[cold]

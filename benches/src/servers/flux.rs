@@ -17,6 +17,7 @@ use crate::watch::Watch;
 /// One fiber per connection, all started before the first is joined.
 fn run<T: 'static>(
     streams: Vec<StdStream>,
+    engine: EventEngine,
     wait: Wait,
     serve: impl Fn(TcpStream) -> Result<T, Fault> + Clone + 'static,
 ) -> Result<Vec<T>, Fault> {
@@ -26,7 +27,7 @@ fn run<T: 'static>(
     };
     let count = streams.len();
     Config::new()
-        .engine(EventEngine::IoUring)
+        .engine(engine)
         // The harness has pinned this thread.
         .core(Core::None)
         .idle(idle)
@@ -50,10 +51,11 @@ fn run<T: 'static>(
 pub(super) fn echo<W: Watch>(
     streams: Vec<StdStream>,
     watch: &Arc<W>,
+    engine: EventEngine,
     wait: Wait,
 ) -> Result<(), Fault> {
     let watch = Arc::clone(watch);
-    run(streams, wait, move |mut stream| {
+    run(streams, engine, wait, move |mut stream| {
         let mut buffer = [0; ECHO_BUFFER];
         loop {
             let count = stream.read(&mut buffer)?;
@@ -70,10 +72,11 @@ pub(super) fn echo<W: Watch>(
 pub(super) fn feed<W: Watch>(
     streams: Vec<StdStream>,
     watch: &Arc<W>,
+    engine: EventEngine,
     wait: Wait,
 ) -> Result<Tally, Fault> {
     let watch = Arc::clone(watch);
-    let tallies = run(streams, wait, move |mut stream| {
+    let tallies = run(streams, engine, wait, move |mut stream| {
         let mut frames = Frames::default();
         loop {
             let count = stream.read(frames.space())?;

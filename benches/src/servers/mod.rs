@@ -4,13 +4,19 @@
 //! the calling thread until every connection is closed.
 
 mod flux;
+mod lineup;
 mod tokio;
+
+pub use lineup::Lineup;
 
 use std::net::TcpStream;
 use std::sync::Arc;
 
+use ::flux::EventEngine;
+
 use crate::Fault;
 use crate::frames::Tally;
+use crate::raw_epoll;
 use crate::raw_uring::{self, Wait};
 use crate::watch::Watch;
 
@@ -22,8 +28,12 @@ pub(crate) const ECHO_BUFFER: usize = 4096;
 pub enum Server {
     /// Callbacks on a ring: the limit.
     Raw(Wait),
+    /// Callbacks on epoll: the limit of what has no ring.
+    RawEpoll,
     /// One fiber per connection, plain `read` and `write`.
     Flux(Wait),
+    /// The same, with the engine for kernels that refuse a ring.
+    FluxOnEpoll,
     /// One task per connection on tokio's `current_thread` runtime.
     Tokio,
 }
@@ -35,8 +45,10 @@ impl Server {
         match self {
             Self::Raw(Wait::Block) => "raw io_uring",
             Self::Raw(Wait::Spin) => "raw io_uring, spinning",
+            Self::RawEpoll => "raw epoll",
             Self::Flux(Wait::Block) => "flux",
             Self::Flux(Wait::Spin) => "flux, spinning",
+            Self::FluxOnEpoll => "flux on epoll",
             Self::Tokio => "tokio",
         }
     }
@@ -48,7 +60,9 @@ impl Server {
     pub fn echo<W: Watch>(self, streams: Vec<TcpStream>, watch: &Arc<W>) -> Result<(), Fault> {
         match self {
             Self::Raw(wait) => raw_uring::echo(streams, &**watch, wait),
-            Self::Flux(wait) => flux::echo(streams, watch, wait),
+            Self::RawEpoll => raw_epoll::echo(streams, &**watch),
+            Self::Flux(wait) => flux::echo(streams, watch, EventEngine::IoUring, wait),
+            Self::FluxOnEpoll => flux::echo(streams, watch, EventEngine::Epoll, Wait::Block),
             Self::Tokio => tokio::echo(streams, watch),
         }
     }
@@ -60,8 +74,101 @@ impl Server {
     pub fn feed<W: Watch>(self, streams: Vec<TcpStream>, watch: &Arc<W>) -> Result<Tally, Fault> {
         match self {
             Self::Raw(wait) => raw_uring::feed(streams, &**watch, wait),
-            Self::Flux(wait) => flux::feed(streams, watch, wait),
+            Self::RawEpoll => raw_epoll::feed(streams, &**watch),
+            Self::Flux(wait) => flux::feed(streams, watch, EventEngine::IoUring, wait),
+            Self::FluxOnEpoll => flux::feed(streams, watch, EventEngine::Epoll, Wait::Block),
             Self::Tokio => tokio::feed(streams, watch),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::Shutdown;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sockets::pairs;
+    use crate::watch::Meter;
+
+    const SERVERS: [Server; 5] = [
+        Server::Raw(Wait::Block),
+        Server::RawEpoll,
+        Server::Flux(Wait::Block),
+        Server::FluxOnEpoll,
+        Server::Tokio,
+    ];
+
+    /// Runs `client` against an echo server that has one connection. The bytes that the server saw are as many
+    /// as the client says. A server that goes silent is an error on the client's side, which has a time-out.
+    fn echo(server: Server, client: impl FnOnce(&mut TcpStream) -> u64) {
+        let mut ends = pairs(1).expect("loopback");
+        let mut stream = ends.client.remove(0);
+        let meter = Arc::new(Meter::new(u64::MAX, u64::MAX));
+        let serving = {
+            let meter = Arc::clone(&meter);
+            thread::spawn(move || server.echo(ends.server, &meter))
+        };
+        let bytes = client(&mut stream);
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).expect("the server ends");
+        assert_eq!(rest, b"", "{server:?}");
+        serving.join().expect("no panic").expect("no fault");
+        assert_eq!(meter.seen_so_far(), bytes, "{server:?}");
+    }
+
+    fn pattern(from: u64, bytes: &mut [u8]) {
+        for (byte, at) in bytes.iter_mut().zip(from..) {
+            *byte = (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8;
+        }
+    }
+
+    #[test]
+    fn what_a_full_socket_did_not_take_comes_back_once_there_is_room() {
+        for server in SERVERS {
+            echo(server, |stream| {
+                // Nobody reads, until all buffers there and back are full: then the server waits in a send.
+                stream
+                    .set_write_timeout(Some(Duration::from_millis(100)))
+                    .expect("a socket option");
+                let (mut sent, mut chunk) = (0, [0; 10_000]);
+                loop {
+                    pattern(sent, &mut chunk);
+                    match stream.write(&chunk) {
+                        Ok(count) => sent += count as u64,
+                        Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                        Err(error) => panic!("{server:?}: {error}"),
+                    }
+                }
+                stream.shutdown(Shutdown::Write).expect("it is open");
+                let (mut back, mut expected) = (0, [0; 10_000]);
+                while back < sent {
+                    let count = stream.read(&mut chunk).expect("it comes back");
+                    assert_ne!(count, 0, "{server:?}: {back} of {sent} bytes came back");
+                    pattern(back, &mut expected);
+                    assert!(chunk[..count] == expected[..count], "{server:?}");
+                    back += count as u64;
+                }
+                sent
+            });
+        }
+    }
+
+    #[test]
+    fn an_end_that_comes_with_the_last_bytes_is_seen() {
+        for server in SERVERS {
+            for _ in 0..100 {
+                echo(server, |stream| {
+                    stream.write_all(b"last").expect("room");
+                    stream.shutdown(Shutdown::Write).expect("it is open");
+                    let mut back = [0; 4];
+                    stream.read_exact(&mut back).expect("it comes back");
+                    assert_eq!(&back, b"last", "{server:?}");
+                    4
+                });
+            }
         }
     }
 }
