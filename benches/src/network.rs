@@ -67,7 +67,7 @@ pub fn feed(
 /// What the server fails with, or answers that are not what was asked for.
 pub fn step(server: Server, work: Work, connections: usize, steps: u64) -> Result<Sample, Fault> {
     let ends = pairs(connections)?;
-    let stepper = Arc::new(Stepper::start(ends.client, work, steps)?);
+    let stepper = Stepper::start(ends.client, work, steps)?;
     match work {
         Work::Echo => {
             server.echo(ends.server, &stepper)?;
