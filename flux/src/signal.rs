@@ -86,6 +86,8 @@ pub fn wait(signals: &[Signal]) -> io::Result<Signal> {
     for signal in signals {
         interrupt::catch(signal.0)?;
     }
+    // A fiber that was stopped takes no signal from those that go on.
+    current::try_with(|reactor| reactor.may_wait()).transpose()?;
     loop {
         // In this order: a signal that comes in between rings again.
         interrupt::silence();
