@@ -66,8 +66,8 @@ pub fn feed(
 /// # Errors
 /// What the server fails with, or answers that are not what was asked for.
 pub fn step(server: Server, work: Work, connections: usize, steps: u64) -> Result<Sample, Fault> {
-    let ends = pairs(connections)?;
-    let stepper = Stepper::start(ends.client, work, steps)?;
+    let ends = pairs(connections + 1)?;
+    let stepper = Arc::new(Stepper::start(ends.client, work, steps)?);
     match work {
         Work::Echo => {
             server.echo(ends.server, &stepper)?;

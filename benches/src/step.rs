@@ -7,9 +7,9 @@
 //! the server's own loop, the parser, and the kernel's part of receiving. It resolves a few per cent where two
 //! threads on two virtual cores cannot.
 //!
-//! Only the first step comes from another thread, and late: every contender has had to wait once then, as in life.
-//! An engine that registers a socket when it must wait for it, and not before, would never register one that
-//! always has data, and so be spared what it is measured for.
+//! It begins with one message on a connection of its own, the server's last, which stays idle ever after. So the
+//! server finds nothing on the others at first, as in life, and has to wait for each: an engine that registers a
+//! socket only when it must wait for it would else never register a single one that always has data.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -18,9 +18,9 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::Fault;
@@ -31,8 +31,6 @@ use crate::watch::Watch;
 
 /// Steps per batch: a batch that another process disturbed is one figure of many, and the median ignores it.
 const BATCH: u64 = 64;
-/// When the first step comes: the server is waiting by then.
-const HEAD_START: Duration = Duration::from_millis(20);
 /// This part of the batches, from the front, is warm-up.
 const WARM_UP: usize = 8;
 
@@ -57,10 +55,13 @@ pub struct Stepper {
 #[derive(Debug)]
 struct State {
     peers: Vec<TcpStream>,
+    /// The connection that only begins.
+    starter: TcpStream,
     work: Work,
     writer: Writer,
+    /// Those that are not done, and the number of the one that is on: 0 is the starter's message.
     steps_left: u64,
-    steps_done: u64,
+    step: u64,
     /// When the server got the thread back, and how long it has had it in this batch before.
     resumed: Instant,
     spent: Duration,
@@ -69,39 +70,36 @@ struct State {
 }
 
 impl Stepper {
-    /// A stepper over the client ends of some connections, which is about to send the first of `steps` steps.
+    /// A stepper over the client ends of some connections and of one more, which has got its message: `steps`
+    /// steps on the others are to follow.
     ///
     /// # Errors
-    /// If the system refuses a thread.
-    pub fn start(peers: Vec<TcpStream>, work: Work, steps: u64) -> Result<Arc<Self>, Fault> {
+    /// If the socket does not take it.
+    pub fn start(mut peers: Vec<TcpStream>, work: Work, steps: u64) -> Result<Self, Fault> {
         let unit = match work {
             Work::Echo => ECHO_BYTES as u64,
             Work::Feed => 1,
         };
+        let starter = peers.pop().ok_or("a step needs connections")?;
         let per_step = peers.len() as u64 * unit;
-        let state = State {
+        let mut state = State {
             peers,
+            starter,
             work,
             writer: Writer::default(),
-            steps_left: steps,
-            steps_done: 0,
+            steps_left: steps + 1,
+            step: 0,
             resumed: Instant::now(),
             spent: Duration::ZERO,
             batches: Vec::with_capacity(usize::try_from(steps / BATCH)? + 1),
             fault: None,
         };
-        let stepper = Arc::new(Self {
-            left: AtomicU64::new(per_step),
+        state.send()?;
+        Ok(Self {
+            left: AtomicU64::new(unit),
             per_step,
             state: Mutex::new(state),
-        });
-        let first = Arc::clone(&stepper);
-        // Ends by itself, and before the server does unless that fails.
-        thread::Builder::new().name("first".into()).spawn(move || {
-            thread::sleep(HEAD_START);
-            first.act(State::send);
-        })?;
-        Ok(stepper)
+        })
     }
 
     /// The cost of a message, and what was sent.
@@ -109,7 +107,7 @@ impl Stepper {
     /// # Errors
     /// What went wrong on the way, or that the server ended before the last step.
     pub fn finish(&self) -> Result<(Sample, Tally), Fault> {
-        let mut state = self.state();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(fault) = state.fault.take() {
             return Err(fault);
         }
@@ -130,23 +128,13 @@ impl Stepper {
     #[cold]
     fn step(&self) {
         let now = Instant::now();
-        // Nobody else runs while this does: the server is this thread.
-        self.left.store(self.per_step, Relaxed);
-        self.act(|state| state.next(now));
-    }
-
-    /// Ends the server if that fails, since no further step would come.
-    fn act(&self, action: impl FnOnce(&mut State) -> Result<(), Fault>) {
-        let mut state = self.state();
-        if let Err(fault) = action(&mut state) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(fault) = state.next(now) {
             state.fault.get_or_insert(fault);
             state.hang_up();
         }
+        self.left.store(self.per_step, Relaxed);
         state.resumed = Instant::now();
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,40 +152,54 @@ impl Watch for Stepper {
 impl State {
     fn next(&mut self, now: Instant) -> Result<(), Fault> {
         self.spent += now - self.resumed;
-        self.steps_done += 1;
-        self.steps_left -= 1;
-        if self.steps_done.is_multiple_of(BATCH) {
-            self.batches.push(std::mem::take(&mut self.spent));
+        if self.step.is_multiple_of(BATCH) {
+            let spent = std::mem::take(&mut self.spent);
+            if self.step > 0 {
+                self.batches.push(spent);
+            }
         }
         if self.work == Work::Echo {
             self.take_back()?;
         }
+        self.steps_left -= 1;
         if self.steps_left == 0 {
             self.hang_up();
             return Ok(());
         }
+        self.step += 1;
         self.send()
     }
 
+    /// The connections of the step that is on.
+    fn in_play(&mut self) -> &mut [TcpStream] {
+        match self.step {
+            0 => slice::from_mut(&mut self.starter),
+            _ => &mut self.peers,
+        }
+    }
+
     fn send(&mut self) -> Result<(), Fault> {
-        for (peer, i) in self.peers.iter_mut().zip(0..) {
-            match self.work {
-                Work::Echo => peer.write_all(&ball(self.steps_done, i))?,
+        let (work, step, mut writer) = (self.work, self.step, self.writer);
+        for (peer, i) in self.in_play().iter_mut().zip(0..) {
+            match work {
+                Work::Echo => peer.write_all(&ball(step, i))?,
                 Work::Feed => {
                     let mut message = [0; MESSAGE_MAX];
-                    let length = self.writer.write(&mut message);
+                    let length = writer.write(&mut message);
                     peer.write_all(&message[..length])?;
                 }
             }
         }
+        self.writer = writer;
         Ok(())
     }
 
     fn take_back(&mut self) -> Result<(), Fault> {
-        for (peer, i) in self.peers.iter_mut().zip(0..) {
+        let step = self.step;
+        for (peer, i) in self.in_play().iter_mut().zip(0..) {
             let mut back = [0; ECHO_BYTES];
             peer.read_exact(&mut back)?;
-            if back != ball(self.steps_done - 1, i) {
+            if back != ball(step, i) {
                 return Err("the server sent back something else".into());
             }
         }
@@ -206,7 +208,7 @@ impl State {
 
     /// Ends the server: every connection reads its end.
     fn hang_up(&self) {
-        for peer in &self.peers {
+        for peer in self.peers.iter().chain([&self.starter]) {
             // Closed already on the other side: then the server has ended by itself, which `finish` reports.
             drop(peer.shutdown(Shutdown::Write));
         }
