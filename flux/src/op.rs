@@ -18,6 +18,7 @@ use std::os::fd::RawFd;
 
 use crate::list::{Linked, Links};
 use crate::sys::say;
+use crate::sys::socket::MessageHeader;
 
 /// What is asked of the kernel. Pointers lead into the frame that holds the op, or to what it borrows.
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +29,26 @@ pub(crate) enum Request {
         allow(dead_code, reason = "engines test themselves with it")
     )]
     Nothing,
-    /// Bytes into a buffer; waits for at least one.
+    /// Bytes of a stream into a buffer; waits for at least one.
     Receive {
         fd: RawFd,
         buffer: *mut u8,
         len: u32,
+        peek: bool,
+    },
+    /// A datagram, or bytes of a stream up to a seam, into a buffer. Fewer than the buffer holds say nothing
+    /// of what is left, and none can be a datagram.
+    ReceiveOne {
+        fd: RawFd,
+        buffer: *mut u8,
+        len: u32,
+        peek: bool,
+    },
+    /// As [`ReceiveOne`](Self::ReceiveOne), into several buffers, and with the sender's address if the header
+    /// has room for it.
+    ReceiveMessage {
+        fd: RawFd,
+        message: *mut MessageHeader,
         peek: bool,
     },
     /// Bytes out of a buffer; waits until at least one is taken.
@@ -40,6 +56,11 @@ pub(crate) enum Request {
         fd: RawFd,
         bytes: *const u8,
         len: u32,
+    },
+    /// Bytes out of several buffers, or to an address; waits until at least one is taken, or the datagram.
+    SendMessage {
+        fd: RawFd,
+        message: *const MessageHeader,
     },
     /// A connection from a listener, and its peer's address.
     Accept {
@@ -63,7 +84,10 @@ impl Request {
         match self {
             Self::Nothing => None,
             Self::Receive { fd, .. }
+            | Self::ReceiveOne { fd, .. }
+            | Self::ReceiveMessage { fd, .. }
             | Self::Send { fd, .. }
+            | Self::SendMessage { fd, .. }
             | Self::Accept { fd, .. }
             | Self::Connect { fd, .. }
             | Self::Ready { fd, .. } => Some(fd),
@@ -73,9 +97,13 @@ impl Request {
     /// Whether it waits for room to write, rather than for something to read.
     pub(crate) fn writes(self) -> bool {
         match self {
-            Self::Send { .. } | Self::Connect { .. } => true,
+            Self::Send { .. } | Self::SendMessage { .. } | Self::Connect { .. } => true,
             Self::Ready { write, .. } => write,
-            Self::Nothing | Self::Receive { .. } | Self::Accept { .. } => false,
+            Self::Nothing
+            | Self::Receive { .. }
+            | Self::ReceiveOne { .. }
+            | Self::ReceiveMessage { .. }
+            | Self::Accept { .. } => false,
         }
     }
 }

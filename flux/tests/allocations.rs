@@ -3,11 +3,11 @@
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::io::{Read, Write};
+use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use flux::net::{TcpListener, TcpStream};
+use flux::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use flux::{Config, Core, Fiber, StackClass, spawn};
 
 struct Counting;
@@ -70,6 +70,8 @@ fn nothing_allocates_after_init() {
                 }
             });
             echoes();
+            local_echoes();
+            datagrams();
             sleeps();
             hand_offs();
             cancels_and_deadlines();
@@ -100,6 +102,74 @@ fn echoes() {
     });
     drop(stream);
     server.join().unwrap();
+}
+
+fn local_echoes() {
+    let (near, far) = UnixStream::pair().unwrap();
+    let server = spawn(move || {
+        let (mut first, mut second) = ([0; 16], [0; 48]);
+        loop {
+            let mut buffers = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+            match (&far).read_vectored(&mut buffers).unwrap() {
+                0 => break,
+                count => assert_eq!(count, 64),
+            }
+            let parts = [IoSlice::new(&first), IoSlice::new(&second)];
+            assert_eq!((&far).write_vectored(&parts).unwrap(), 64);
+        }
+    });
+    allocates_nothing("round trips of several buffers", || {
+        let mut answer = [0; 64];
+        for _ in 0..ROUNDS {
+            (&near).write_all(&[7; 64]).unwrap();
+            (&near).read_exact(&mut answer).unwrap();
+        }
+    });
+    drop(near);
+    server.join().unwrap();
+
+    let path = std::env::temp_dir().join(format!("flux-allocations-{}", std::process::id()));
+    let listener = UnixListener::bind(&path).unwrap();
+    allocates_nothing("connections at a path", || {
+        for _ in 0..ROUNDS / 100 {
+            let mut client = UnixStream::connect(&path).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            server.write_all(b"tick").unwrap();
+            assert_eq!(client.read(&mut [0; 8]).unwrap(), 4);
+        }
+    });
+    std::fs::remove_file(path).unwrap();
+}
+
+fn datagrams() {
+    let [near, far] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+    let to = far.local_addr().unwrap();
+    near.connect(to).unwrap();
+    let server = spawn(move || {
+        let mut buffer = [0; 64];
+        loop {
+            match far.recv_from(&mut buffer).unwrap() {
+                (0, _) => break,
+                (len, from) => assert_eq!(far.send_to(&buffer[..len], from).unwrap(), len),
+            }
+        }
+    });
+    allocates_nothing("round trips of datagrams", || {
+        let mut answer = [0; 64];
+        for _ in 0..ROUNDS {
+            near.send(&[7; 64]).unwrap();
+            assert_eq!(near.recv(&mut answer).unwrap(), 64);
+        }
+    });
+    near.send(&[]).unwrap();
+    server.join().unwrap();
+    near.set_read_timeout(Some(Duration::from_nanos(1)))
+        .unwrap();
+    allocates_nothing("time-outs of datagrams", || {
+        for _ in 0..ROUNDS / 100 {
+            assert!(near.recv_from(&mut [0; 8]).is_err());
+        }
+    });
 }
 
 fn sleeps() {

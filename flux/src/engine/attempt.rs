@@ -66,7 +66,7 @@ pub(super) unsafe fn call(fd: RawFd, request: Request, first: First) -> Tried {
         Request::Receive {
             buffer, len, peek, ..
         } => {
-            let flags = libc::MSG_DONTWAIT | if peek { libc::MSG_PEEK } else { 0 };
+            let flags = socket::receive_flags(peek);
             // SAFETY: the buffer is good for `len` bytes (caller).
             let received = unsafe { libc::recv(fd, buffer.cast(), len as usize, flags) };
             let result = result_of(received);
@@ -77,6 +77,20 @@ pub(super) unsafe fn call(fd: RawFd, request: Request, first: First) -> Tried {
                 result,
             }
         }
+        // What was received ended at a seam, so that it says nothing of what is left.
+        Request::ReceiveOne {
+            buffer, len, peek, ..
+        } => {
+            let flags = socket::receive_flags(peek);
+            // SAFETY: the buffer is good for `len` bytes (caller).
+            let received = unsafe { libc::recv(fd, buffer.cast(), len as usize, flags) };
+            Tried::whole(result_of(received))
+        }
+        Request::ReceiveMessage { message, peek, .. } => {
+            // SAFETY: the header, and what it names, are good (caller).
+            let received = unsafe { libc::recvmsg(fd, message, socket::receive_flags(peek)) };
+            Tried::whole(result_of(received))
+        }
         Request::Send { bytes, len, .. } => {
             // The caller has tried a moment ago: the first try is that after an edge.
             if first == First::Yes {
@@ -85,6 +99,15 @@ pub(super) unsafe fn call(fd: RawFd, request: Request, first: First) -> Tried {
             // SAFETY: the bytes are good for `len` (caller).
             let sent = unsafe { libc::send(fd, bytes.cast(), len as usize, socket::SEND_FLAGS) };
             Tried::transfer(result_of(sent), len)
+        }
+        Request::SendMessage { message, .. } => {
+            // As above.
+            if first == First::Yes {
+                return Tried::whole(-libc::EAGAIN);
+            }
+            // SAFETY: the header, and what it names, are good (caller).
+            let sent = unsafe { libc::sendmsg(fd, message, socket::SEND_FLAGS) };
+            Tried::whole(result_of(sent))
         }
         Request::Accept { address, len, .. } => {
             if let Err(code) = make_nonblocking(fd) {

@@ -45,50 +45,6 @@ impl<T: AsRawFd> Drop for Descriptor<T> {
     }
 }
 
-/// What every socket of std shows of its descriptor, for one that holds a [`Descriptor`] as `inner` and can
-/// `wrap` a socket of std.
-macro_rules! descriptor_traits {
-    ($socket:ty) => {
-        impl std::fmt::Debug for $socket {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                (*self.inner).fmt(f)
-            }
-        }
-
-        impl std::os::fd::AsFd for $socket {
-            fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-                self.inner.as_fd()
-            }
-        }
-
-        impl std::os::fd::AsRawFd for $socket {
-            fn as_raw_fd(&self) -> std::os::fd::RawFd {
-                self.inner.as_raw_fd()
-            }
-        }
-
-        impl std::os::fd::IntoRawFd for $socket {
-            fn into_raw_fd(self) -> std::os::fd::RawFd {
-                self.inner.into_inner().into_raw_fd()
-            }
-        }
-
-        impl From<$socket> for std::os::fd::OwnedFd {
-            fn from(socket: $socket) -> Self {
-                socket.inner.into_inner().into()
-            }
-        }
-
-        impl From<std::os::fd::OwnedFd> for $socket {
-            fn from(descriptor: std::os::fd::OwnedFd) -> Self {
-                Self::wrap(descriptor.into())
-            }
-        }
-    };
-}
-
-pub(super) use descriptor_traits;
-
 fn forget(fd: RawFd) {
     let told = current::try_with(|reactor| {
         let mut engine = reactor.engine.try_borrow_mut().ok()?;

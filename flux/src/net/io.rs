@@ -11,8 +11,9 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use socket2::{SockAddr, SockAddrStorage};
+use socket2::{SockAddr, SockAddrStorage, Socket};
 
+use crate::clock;
 use crate::error::Stopped;
 use crate::op::Request;
 use crate::reactor::{Reactor, current};
@@ -21,9 +22,24 @@ use crate::sys::{errno, socket};
 /// The most bytes of one request; the kernel takes no more at a time (`MAX_RW_COUNT`).
 const BYTES_MAX: usize = 0x7fff_f000;
 
+/// The first pause before a full listener is asked again, and the longest: each is twice the one before.
+const PAUSE_NS: u64 = 50_000;
+const PAUSE_MAX_NS: u64 = 5_000_000;
+
+/// What a receive may take for granted of the bytes that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A stream of TCP: who receives fewer bytes than asked for has received all.
+    Stream,
+    /// A stream of this machine: a receive stops where a descriptor was passed along.
+    LocalStream,
+    /// One datagram at a time, which may be empty.
+    Datagrams,
+}
+
 /// Runs `f` with the reactor, or says that there is none here.
 #[inline]
-fn with<R>(f: impl FnOnce(&Reactor) -> io::Result<R>) -> io::Result<R> {
+pub(super) fn with<R>(f: impl FnOnce(&Reactor) -> io::Result<R>) -> io::Result<R> {
     current::try_with(f).unwrap_or_else(|| Err(current::outside_error()))
 }
 
@@ -34,25 +50,35 @@ fn length(bytes: usize) -> u32 {
     length
 }
 
-/// Receives into `buffer`, waiting for at least one byte; 0 at the end of the stream.
+/// Receives into `buffer`, waiting for at least one byte, or a datagram; 0 at the end of a stream.
 #[inline]
 #[track_caller]
 pub(super) fn receive(
     fd: BorrowedFd<'_>,
+    kind: Kind,
     buffer: &mut [u8],
     peek: bool,
     timeout: Option<Duration>,
 ) -> io::Result<usize> {
-    if buffer.is_empty() {
+    if buffer.is_empty() && kind != Kind::Datagrams {
         return Ok(0);
     }
     with(|reactor| {
         loop {
-            let request = Request::Receive {
-                fd: fd.as_raw_fd(),
-                buffer: buffer.as_mut_ptr(),
-                len: length(buffer.len()),
-                peek,
+            let (fd_number, len) = (fd.as_raw_fd(), length(buffer.len()));
+            let request = match kind {
+                Kind::Stream => Request::Receive {
+                    fd: fd_number,
+                    buffer: buffer.as_mut_ptr(),
+                    len,
+                    peek,
+                },
+                Kind::LocalStream | Kind::Datagrams => Request::ReceiveOne {
+                    fd: fd_number,
+                    buffer: buffer.as_mut_ptr(),
+                    len,
+                    peek,
+                },
             };
             // SAFETY: `buffer` is borrowed for writing, and the descriptor kept open, by this frame.
             match unsafe { reactor.perform(request, timeout) } {
@@ -67,7 +93,7 @@ pub(super) fn receive(
     })
 }
 
-/// Sends what the socket takes, waiting until it takes at least one byte.
+/// Sends what the socket takes, waiting until it takes at least one byte, or the datagram.
 ///
 /// Tries at once first: that is cheaper than a request, and the order leaves now rather than at the end of
 /// the turn.
@@ -75,10 +101,11 @@ pub(super) fn receive(
 #[track_caller]
 pub(super) fn send(
     fd: BorrowedFd<'_>,
+    kind: Kind,
     bytes: &[u8],
     timeout: Option<Duration>,
 ) -> io::Result<usize> {
-    if bytes.is_empty() {
+    if bytes.is_empty() && kind != Kind::Datagrams {
         return Ok(0);
     }
     with(|reactor| {
@@ -114,7 +141,7 @@ pub(super) fn send(
 
 /// Waits for a connection and takes it.
 #[track_caller]
-pub(super) fn accept(fd: BorrowedFd<'_>) -> io::Result<(socket2::Socket, SockAddr)> {
+pub(super) fn accept(fd: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)> {
     use std::os::fd::FromRawFd as _;
     with(|reactor| {
         loop {
@@ -131,7 +158,7 @@ pub(super) fn accept(fd: BorrowedFd<'_>) -> io::Result<(socket2::Socket, SockAdd
                     // A descriptor is a non-negative `i32`.
                     let descriptor = descriptor.cast_signed();
                     // SAFETY: accepted just now, so that it is open and nobody else's.
-                    let socket = unsafe { socket2::Socket::from_raw_fd(descriptor) };
+                    let socket = unsafe { Socket::from_raw_fd(descriptor) };
                     // SAFETY: the kernel filled the storage, and said how much of it.
                     let address = unsafe { SockAddr::new(storage, len) };
                     return Ok((socket, address));
@@ -160,8 +187,32 @@ pub(super) fn connect(
     })
 }
 
+/// Connects to a listener of this machine, which answers at once unless its queue is full.
+///
+/// No system tells when there is room again, so that it is asked after a pause. The socket must not block.
+#[track_caller]
+pub(super) fn connect_local(socket: &Socket, address: &SockAddr) -> io::Result<()> {
+    with(|reactor| {
+        reactor.may_wait()?;
+        let mut pause_ns = PAUSE_NS;
+        loop {
+            match socket.connect(address) {
+                Ok(()) => {
+                    reactor.spend();
+                    return Ok(());
+                }
+                Err(error) if retry(&error) => {
+                    reactor.wait_until(clock::now_ns().saturating_add(pause_ns))?;
+                    pause_ns = (2 * pause_ns).min(PAUSE_MAX_NS);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    })
+}
+
 /// Whether an attempt is to be followed by a wait rather than reported.
-fn retry(error: &io::Error) -> bool {
+pub(super) fn retry(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(errno::EAGAIN | errno::EINTR))
 }
 
@@ -171,7 +222,7 @@ fn retry(error: &io::Error) -> bool {
 /// is non-blocking.
 #[cold]
 #[track_caller]
-fn again(
+pub(super) fn again(
     reactor: &Reactor,
     fd: BorrowedFd<'_>,
     write: bool,
@@ -186,7 +237,7 @@ fn again(
 
 /// The one attempt that a destructor has while a panic unwinds: nothing may switch to other fibers then,
 /// since they would see a panic that is not theirs.
-fn once(attempt: io::Result<usize>) -> io::Result<usize> {
+pub(super) fn once(attempt: io::Result<usize>) -> io::Result<usize> {
     attempt.map_err(|error| {
         if retry(&error) {
             Stopped::Cancelled.into()

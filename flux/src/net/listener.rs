@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use crate::net::addr::{ToSocketAddrs, first_of};
-use crate::net::descriptor::{Descriptor, descriptor_traits};
+use crate::net::descriptor::Descriptor;
 use crate::net::io as socket_io;
 use crate::net::stream::TcpStream;
+use crate::net::traits::descriptor_traits;
 
 /// A TCP socket that connections come to, with the methods of [`std::net::TcpListener`].
 ///

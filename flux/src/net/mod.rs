@@ -1,4 +1,7 @@
-//! TCP for fibers, under std's names: what blocks a thread there suspends a fiber here.
+//! Sockets for fibers, under std's names: what blocks a thread there suspends a fiber here.
+//!
+//! TCP ([`TcpListener`], [`TcpStream`]), UDP ([`UdpSocket`]), and the sockets of this machine
+//! ([`UnixListener`], [`UnixStream`]).
 //!
 //! Sockets are plain descriptors that look the reactor up when they are used, so that they are [`Send`],
 //! [`Sync`] and [`Debug`](std::fmt::Debug) as libraries demand. Used off the reactor's thread they fail with
@@ -8,9 +11,17 @@ mod addr;
 mod descriptor;
 mod io;
 mod listener;
+mod message;
 mod stream;
+mod timeouts;
+mod traits;
+mod udp;
+mod unix;
 
 pub use addr::ToSocketAddrs;
 pub use listener::{Incoming, TcpListener};
 pub use std::net::Shutdown;
 pub use stream::TcpStream;
+pub use udp::UdpSocket;
+pub use unix::listener::{UnixIncoming, UnixListener};
+pub use unix::stream::UnixStream;

@@ -1,16 +1,17 @@
 //! A TCP connection.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::net::addr::{ToSocketAddrs, first_of};
-use crate::net::descriptor::{Descriptor, descriptor_traits};
-use crate::net::io as socket_io;
+use crate::net::descriptor::Descriptor;
+use crate::net::io::{self as socket_io, Kind};
+use crate::net::timeouts::{Timeouts, not_zero, timed_socket_methods};
+use crate::net::traits::{descriptor_traits, stream_traits};
 use crate::sys::socket;
 
 /// A TCP connection, with the methods of [`std::net::TcpStream`]: what blocks there suspends here.
@@ -53,9 +54,7 @@ use crate::sys::socket;
 /// ```
 pub struct TcpStream {
     inner: Descriptor<std::net::TcpStream>,
-    // Nanoseconds; 0 is "for ever". Atomic because sockets are `Sync`, and relaxed since each stands alone.
-    read_timeout_ns: AtomicU64,
-    write_timeout_ns: AtomicU64,
+    timeouts: Timeouts,
 }
 
 impl TcpStream {
@@ -102,40 +101,11 @@ impl TcpStream {
         socket::adopt(inner.as_fd());
         Self {
             inner: Descriptor::new(inner),
-            read_timeout_ns: AtomicU64::new(0),
-            write_timeout_ns: AtomicU64::new(0),
+            timeouts: Timeouts::default(),
         }
     }
 
-    /// Takes over a connection of std. Its time-outs come along.
-    ///
-    /// # Errors
-    /// When the socket cannot be set to blocking, which is how flux uses it: what waits is the kernel's
-    /// request, not the thread.
-    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        stream.set_nonblocking(false)?;
-        let (read, write) = (stream.read_timeout()?, stream.write_timeout()?);
-        let stream = Self::wrap(stream);
-        stream
-            .read_timeout_ns
-            .store(nanoseconds(read), Ordering::Relaxed);
-        stream
-            .write_timeout_ns
-            .store(nanoseconds(write), Ordering::Relaxed);
-        Ok(stream)
-    }
-
-    /// Gives the connection to std, blocking, and with the time-outs that it has here.
-    ///
-    /// # Errors
-    /// When the socket does not take its time-outs.
-    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        self.inner.set_read_timeout(self.read_timeout()?)?;
-        self.inner.set_write_timeout(self.write_timeout()?)?;
-        // An engine may have changed the mode.
-        self.inner.set_nonblocking(false)?;
-        Ok(self.inner.into_inner())
-    }
+    timed_socket_methods!(std::net::TcpStream);
 
     /// The address of the other side.
     ///
@@ -161,59 +131,6 @@ impl TcpStream {
         self.inner.shutdown(how)
     }
 
-    /// Another handle of the same connection. Time-outs are each handle's own.
-    ///
-    /// # Errors
-    /// When no file descriptor is left.
-    pub fn try_clone(&self) -> io::Result<Self> {
-        let clone = Self::wrap(self.inner.try_clone()?);
-        for (from, to) in [
-            (&self.read_timeout_ns, &clone.read_timeout_ns),
-            (&self.write_timeout_ns, &clone.write_timeout_ns),
-        ] {
-            to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
-        Ok(clone)
-    }
-
-    /// How long a read waits; `None` for ever.
-    ///
-    /// # Errors
-    /// `InvalidInput` for a time of zero, as in std.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        not_zero(timeout)?;
-        self.read_timeout_ns
-            .store(nanoseconds(timeout), Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// How long a write waits; `None` for ever.
-    ///
-    /// # Errors
-    /// `InvalidInput` for a time of zero, as in std.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        not_zero(timeout)?;
-        self.write_timeout_ns
-            .store(nanoseconds(timeout), Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// How long a read waits.
-    ///
-    /// # Errors
-    /// None; the type is std's.
-    pub fn read_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(time(&self.read_timeout_ns))
-    }
-
-    /// How long a write waits.
-    ///
-    /// # Errors
-    /// None; the type is std's.
-    pub fn write_timeout(&self) -> io::Result<Option<Duration>> {
-        Ok(time(&self.write_timeout_ns))
-    }
-
     /// Receives without taking: the next read gives the same bytes again.
     ///
     /// # Suspends
@@ -223,7 +140,8 @@ impl TcpStream {
     /// As a read.
     #[track_caller]
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        socket_io::receive(self.as_fd(), buffer, true, time(&self.read_timeout_ns))
+        let timeout = self.timeouts.read();
+        socket_io::receive(self.as_fd(), Kind::Stream, buffer, true, timeout)
     }
 
     /// Sends small writes at once (on), or lets the system gather them (off, the default).
@@ -257,81 +175,7 @@ impl TcpStream {
     pub fn ttl(&self) -> io::Result<u32> {
         self.inner.ttl()
     }
-
-    /// The error that is pending on the socket, and none from then on.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.inner.take_error()
-    }
-}
-
-impl Read for &TcpStream {
-    #[inline]
-    #[track_caller]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        socket_io::receive(self.as_fd(), buffer, false, time(&self.read_timeout_ns))
-    }
-}
-
-impl Read for TcpStream {
-    #[inline]
-    #[track_caller]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buffer)
-    }
-}
-
-impl Write for &TcpStream {
-    #[inline]
-    #[track_caller]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        socket_io::send(self.as_fd(), bytes, time(&self.write_timeout_ns))
-    }
-
-    /// Does nothing: nothing is held back here.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Write for TcpStream {
-    #[inline]
-    #[track_caller]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&*self).write(bytes)
-    }
-
-    /// Does nothing: nothing is held back here.
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 descriptor_traits!(TcpStream);
-
-/// Refuses what std refuses: a time-out of zero, which would be none.
-fn not_zero(timeout: Option<Duration>) -> io::Result<()> {
-    if timeout == Some(Duration::ZERO) {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "a time-out of zero would end every wait before it began; `None` waits for ever",
-        ));
-    }
-    Ok(())
-}
-
-fn nanoseconds(timeout: Option<Duration>) -> u64 {
-    timeout.map_or(0, |timeout| {
-        u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX)
-    })
-}
-
-#[inline]
-fn time(nanoseconds: &AtomicU64) -> Option<Duration> {
-    match nanoseconds.load(Ordering::Relaxed) {
-        0 => None,
-        ns => Some(Duration::from_nanos(ns)),
-    }
-}
+stream_traits!(TcpStream, Kind::Stream);

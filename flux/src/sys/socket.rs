@@ -4,8 +4,12 @@
 
 #![allow(unsafe_code, reason = "calls into libc")]
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::marker::PhantomData;
+use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+
+use socket2::{SockAddr, SockAddrStorage};
 
 /// What a send is told: not to wait, and not to raise `SIGPIPE` when the other side has gone.
 #[cfg(not(target_os = "macos"))]
@@ -14,12 +18,99 @@ pub(crate) const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGN
 #[cfg(target_os = "macos")]
 pub(crate) const SEND_FLAGS: libc::c_int = libc::MSG_DONTWAIT;
 
-/// Makes a connected socket one that the calls below do what they say with. Nothing to do on systems where
+/// The most parts of one message (`UIO_MAXIOV` of Linux, `IOV_MAX` of the others).
+pub(crate) const PARTS_MAX: usize = 1024;
+
+/// What a receive is told: not to wait, and to leave in place what it gives if it only peeks.
+pub(crate) const fn receive_flags(peek: bool) -> libc::c_int {
+    libc::MSG_DONTWAIT | if peek { libc::MSG_PEEK } else { 0 }
+}
+
+/// What the calls on messages are handed: where the parts are, and where the address is.
+pub(crate) type MessageHeader = libc::msghdr;
+
+/// Parts of memory that leave as one, to an address or to the other side.
+pub(crate) struct Outgoing<'a> {
+    header: MessageHeader,
+    borrowed: PhantomData<&'a [u8]>,
+}
+
+impl<'a> Outgoing<'a> {
+    /// No more than [`PARTS_MAX`] of the parts are taken.
+    pub(crate) fn new(parts: &'a [IoSlice<'_>], to: Option<&'a SockAddr>) -> Self {
+        let mut header = header(parts.as_ptr().cast_mut().cast(), parts.len());
+        if let Some(to) = to {
+            header.msg_name = to.as_ptr().cast_mut().cast();
+            header.msg_namelen = to.len();
+        }
+        Self {
+            header,
+            borrowed: PhantomData,
+        }
+    }
+
+    /// Good for as long as this is.
+    pub(crate) fn header(&self) -> *const MessageHeader {
+        &raw const self.header
+    }
+}
+
+/// Parts of memory that are filled as one, one after the other, and the sender's address.
+pub(crate) struct Incoming<'a> {
+    header: MessageHeader,
+    borrowed: PhantomData<&'a mut [u8]>,
+}
+
+impl<'a> Incoming<'a> {
+    /// No more than [`PARTS_MAX`] of the parts are taken.
+    pub(crate) fn new(
+        parts: &'a mut [IoSliceMut<'_>],
+        from: Option<&'a mut SockAddrStorage>,
+    ) -> Self {
+        let mut header = header(parts.as_mut_ptr().cast(), parts.len());
+        if let Some(from) = from {
+            header.msg_namelen = from.size_of();
+            header.msg_name = (&raw mut *from).cast();
+        }
+        Self {
+            header,
+            borrowed: PhantomData,
+        }
+    }
+
+    /// Good for as long as this is.
+    pub(crate) fn header(&mut self) -> *mut MessageHeader {
+        &raw mut self.header
+    }
+
+    /// The length of the address that the last receive has filled in.
+    pub(crate) fn address_len(&self) -> u32 {
+        self.header.msg_namelen
+    }
+}
+
+/// A header of parts, which have the layout of an `iovec`, as std promises.
+fn header(parts: *mut libc::iovec, count: usize) -> MessageHeader {
+    // SAFETY: all zeroes is a valid header: no name, no parts, no control data.
+    let mut header: MessageHeader = unsafe { mem::zeroed() };
+    header.msg_iov = parts;
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_possible_wrap,
+        reason = "at most PARTS_MAX, whatever the system's type for it"
+    )]
+    {
+        header.msg_iovlen = count.min(PARTS_MAX) as _;
+    }
+    header
+}
+
+/// Makes a socket one that the calls below do what they say with. Nothing to do on systems where
 /// each call can say it.
 #[cfg(not(target_os = "macos"))]
 pub(crate) fn adopt(_: BorrowedFd<'_>) {}
 
-/// Makes a connected socket one that the calls below do what they say with: it raises no signal when the
+/// Makes a socket one that the calls below do what they say with: it raises no signal when the
 /// other side has gone, and it does not wait, since send(2) of macOS promises no flag for either.
 #[cfg(target_os = "macos")]
 pub(crate) fn adopt(fd: BorrowedFd<'_>) {
@@ -90,7 +181,7 @@ pub(crate) fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
 
 /// Receives what has arrived. `WouldBlock` when nothing has; 0 at the end of the stream.
 pub(crate) fn receive_now(fd: BorrowedFd<'_>, buffer: &mut [u8], peek: bool) -> io::Result<usize> {
-    let flags = libc::MSG_DONTWAIT | if peek { libc::MSG_PEEK } else { 0 };
+    let flags = receive_flags(peek);
     uninterrupted(|| {
         // SAFETY: the pointer and the length are those of a slice that is alive, and borrowed for writing,
         // during the call.
@@ -102,6 +193,26 @@ pub(crate) fn receive_now(fd: BorrowedFd<'_>, buffer: &mut [u8], peek: bool) -> 
                 flags,
             )
         }
+    })
+}
+
+/// Sends a message, or what the socket takes of it now. `WouldBlock` when it takes nothing; never a `SIGPIPE`.
+pub(crate) fn send_message_now(fd: BorrowedFd<'_>, message: &Outgoing<'_>) -> io::Result<usize> {
+    uninterrupted(|| {
+        // SAFETY: the header names what the message borrows, and nothing is written to it.
+        unsafe { libc::sendmsg(fd.as_raw_fd(), message.header(), SEND_FLAGS) }
+    })
+}
+
+/// Receives what has arrived, and from whom. `WouldBlock` when nothing has; 0 at the end of a stream.
+pub(crate) fn receive_message_now(
+    fd: BorrowedFd<'_>,
+    message: &mut Incoming<'_>,
+    peek: bool,
+) -> io::Result<usize> {
+    uninterrupted(|| {
+        // SAFETY: the header names what the message borrows for writing.
+        unsafe { libc::recvmsg(fd.as_raw_fd(), message.header(), receive_flags(peek)) }
     })
 }
 

@@ -38,11 +38,23 @@ pub(super) fn entry(op: &Op) -> squeue::Entry {
             buffer,
             len,
             peek,
+        }
+        | Request::ReceiveOne {
+            fd,
+            buffer,
+            len,
+            peek,
         } => opcode::Recv::new(Fd(fd), buffer, len)
             .flags(if peek { libc::MSG_PEEK } else { 0 })
             .build(),
+        Request::ReceiveMessage { fd, message, peek } => opcode::RecvMsg::new(Fd(fd), message)
+            .flags(if peek { libc::MSG_PEEK } else { 0 }.cast_unsigned())
+            .build(),
         Request::Send { fd, bytes, len } => opcode::Send::new(Fd(fd), bytes, len)
             .flags(libc::MSG_NOSIGNAL)
+            .build(),
+        Request::SendMessage { fd, message } => opcode::SendMsg::new(Fd(fd), message)
+            .flags(libc::MSG_NOSIGNAL.cast_unsigned())
             .build(),
         Request::Accept { fd, address, len } => {
             opcode::Accept::new(Fd(fd), address.cast(), len.cast())
