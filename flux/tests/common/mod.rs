@@ -135,3 +135,12 @@ pub(crate) fn status_kib(key: &str) -> u64 {
         .and_then(|value| value.trim().trim_end_matches("kB").trim().parse().ok())
         .expect("the key is there")
 }
+
+/// The engines that this build can run on.
+pub(crate) fn engines() -> &'static [&'static str] {
+    if cfg!(flux_kqueue_compat) {
+        &["io_uring", "epoll", "kqueue"]
+    } else {
+        &["io_uring", "epoll"]
+    }
+}
