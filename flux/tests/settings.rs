@@ -509,8 +509,12 @@ fn stacks_beyond_the_memory_are_refused_by_their_number_and_class() {
             // More than any address space holds.
             let config = Config::new()
                 .stack_size(StackClass::Large, 1 << 30)
+                .prefault(0)
                 .stacks(StackClass::Large, 1 << 24);
             refused(config, "16777216 large stacks of 1073741824 bytes");
+            // More than the machine could back: it would kill the process instead of refusing.
+            let config = Config::new().stacks(StackClass::Small, 1 << 24);
+            refused(config, "16777216 small, 32 medium and 8 large stacks");
             // More than this process may have.
             let limit = libc::rlimit {
                 rlim_cur: 4 << 30,

@@ -24,6 +24,7 @@ use std::time::Duration;
 use crate::config::{Config, EventEngine};
 use crate::error::InitError;
 use crate::op::Op;
+use crate::sys::limits::{self, Limit};
 #[cfg(target_os = "linux")]
 use epoll::Epoll;
 #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
@@ -146,9 +147,10 @@ fn kqueue(_: &Config) -> Result<Engine, InitError> {
 
 fn refused_by_kernel(engine: EventEngine, error: &io::Error) -> InitError {
     let why = match error.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE) => {
-            "no file descriptor is left for it; raise `ulimit -n`".to_owned()
-        }
+        Some(libc::EMFILE | libc::ENFILE) => format!(
+            "no file descriptor is left for it (`ulimit -n` is {}); raise that limit",
+            limits::in_words(Limit::Descriptors)
+        ),
         _ => format!("the kernel says: {error}"),
     };
     InitError::EngineUnavailable {

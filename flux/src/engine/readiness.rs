@@ -23,7 +23,6 @@
 
 use std::cell::Cell;
 use std::io;
-use std::mem;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -31,6 +30,7 @@ use super::attempt::{First, call, pause};
 use super::{CancelOutcome, Counters, Wait};
 use crate::list::List;
 use crate::op::{Op, Overflow, State};
+use crate::sys::limits::{self, Limit};
 
 /// The most descriptors that the table has room for; a system may allow more, and hardly gives them.
 const DESCRIPTORS_MAX: usize = 1 << 20;
@@ -410,12 +410,8 @@ impl Slot {
 
 /// How many descriptors this process can ever have.
 fn descriptors_max() -> usize {
-    // SAFETY: all zeroes is a valid `rlimit`.
-    let mut limit: libc::rlimit = unsafe { mem::zeroed() };
-    // SAFETY: the limit is in this frame.
-    let failed = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    if failed != 0 {
-        return DESCRIPTORS_MAX;
-    }
-    usize::try_from(limit.rlim_max).map_or(DESCRIPTORS_MAX, |max| max.min(DESCRIPTORS_MAX))
+    limits::soft_and_hard(Limit::Descriptors)
+        .1
+        .and_then(|most| usize::try_from(most).ok())
+        .map_or(DESCRIPTORS_MAX, |most| most.min(DESCRIPTORS_MAX))
 }

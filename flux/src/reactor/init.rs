@@ -3,6 +3,7 @@
 //! Whatever fails, nothing is left half-started: the thread runs where it ran, and another try may follow.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::OnceLock;
@@ -16,8 +17,8 @@ use crate::reactor::current::{self, Claim};
 use crate::reactor::overflow;
 use crate::sched::Sched;
 use crate::stack::Slab;
-use crate::sys::affinity;
 use crate::sys::signal::FaultGuard;
+use crate::sys::{affinity, memory};
 
 /// The cores that this process could use before a reactor pinned its thread.
 static CORES_BEFORE: OnceLock<Vec<usize>> = OnceLock::new();
@@ -66,7 +67,38 @@ pub fn init(engine: EventEngine) -> Result<Reactor, InitError> {
     Config::new().engine(engine).init()
 }
 
+/// Refuses stacks that the machine has no memory for: it would kill the process while it backs them.
+fn fits(config: &Config) -> Result<(), InitError> {
+    let backed = config.stacks.iter().map(|pool| {
+        let bytes = pool.bytes.min(config.prefault) as u64;
+        bytes.saturating_mul(pool.count as u64)
+    });
+    let wanted = backed.fold(0, u64::saturating_add);
+    match memory::available() {
+        Some(available) if wanted > available => {
+            let [small, medium, large] = config.stacks.map(|pool| pool.count);
+            let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+            Err(InitError::Memory {
+                what: format!(
+                    "{small} small, {medium} medium and {large} large stacks, of which {} MiB are to be \
+                     backed at init",
+                    mib(wanted)
+                ),
+                error: io::Error::new(
+                    io::ErrorKind::OutOfMemory,
+                    format!(
+                        "{} MiB are available; lower `stacks` (or `FLUX_STACKS`), or `prefault` in `Config`",
+                        mib(available)
+                    ),
+                ),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitError> {
+    fits(&config)?;
     let slab = |class: StackClass| {
         let pool = config.stacks[class.index()];
         Slab::new(class.index(), pool.count, pool.bytes, config.prefault).map_err(|error| {

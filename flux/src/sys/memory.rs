@@ -53,6 +53,41 @@ pub(crate) fn mappings_max() -> usize {
         .unwrap_or(65_530)
 }
 
+/// How many bytes this process could get now, as far as the system tells.
+#[cfg(target_os = "linux")]
+pub(crate) fn available() -> Option<u64> {
+    let number = |path: &str| {
+        std::fs::read_to_string(path)
+            .ok()?
+            .trim()
+            .parse::<u64>()
+            .ok()
+    };
+    let machine = std::fs::read_to_string("/proc/meminfo")
+        .ok()?
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.strip_suffix("kB"))
+        .and_then(|kib| kib.trim().parse::<u64>().ok())?
+        .saturating_mul(1024);
+    // A container sees its own limit here; without one it is a word, or larger than the machine.
+    let group = [
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        ),
+    ]
+    .into_iter()
+    .find_map(|(limit, used)| Some(number(limit)?.saturating_sub(number(used)?)));
+    Some(group.map_or(machine, |group| group.min(machine)))
+}
+
+/// How many bytes this process could get now: nobody tells here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn available() -> Option<u64> {
+    None
+}
+
 /// A private anonymous mapping of whole pages, readable and writable, unmapped on drop.
 #[derive(Debug)]
 pub(crate) struct Mapping {

@@ -2,6 +2,7 @@
 
 pub(crate) mod affinity;
 pub(crate) mod interrupt;
+pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod signal;
 pub(crate) mod socket;

@@ -6,6 +6,8 @@ use std::io;
 
 use io_uring::IoUring;
 
+use crate::sys::limits::{self, Limit};
+
 /// The completion queue is so many times as long as the submission queue.
 const COMPLETIONS_PER_SUBMISSION: u32 = 8;
 /// The most entries that a completion queue can have (`IORING_MAX_CQ_ENTRIES`).
@@ -94,14 +96,15 @@ pub(super) fn explain(error: &io::Error) -> String {
         Some(libc::EINVAL) => {
             "the kernel is too old for every set-up that flux knows: it needs Linux 6.0 or later".into()
         }
-        Some(libc::ENOMEM) => {
-            "the memory for its queues is over this user's limit; raise `ulimit -l`, or lower \
-             `submission_entries`"
-                .into()
-        }
-        Some(libc::EMFILE | libc::ENFILE) => {
-            "no file descriptor is left for the ring; raise `ulimit -n`".into()
-        }
+        Some(libc::ENOMEM) => format!(
+            "the memory for its queues is over this user's limit (`ulimit -l` is {}); raise that, or lower \
+             `submission_entries`",
+            limits::in_words(Limit::LockedMemory)
+        ),
+        Some(libc::EMFILE | libc::ENFILE) => format!(
+            "no file descriptor is left for the ring (`ulimit -n` is {}); raise that limit",
+            limits::in_words(Limit::Descriptors)
+        ),
         _ => format!("the kernel says: {error}"),
     }
 }

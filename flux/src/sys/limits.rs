@@ -1,0 +1,44 @@
+//! What this process is allowed, by number: for sentences that say which limit was met.
+//!
+//! Does not know who met it.
+
+#![allow(unsafe_code, reason = "calls into libc")]
+
+use std::mem;
+
+/// A limit of the process, as `ulimit` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    /// Open descriptors (`ulimit -n`).
+    Descriptors,
+    /// Bytes of memory that may be locked (`ulimit -l`).
+    LockedMemory,
+}
+
+/// What is allowed now, and what the process may raise that to; `None` where the system does not tell, or
+/// has no limit.
+pub(crate) fn soft_and_hard(limit: Limit) -> (Option<u64>, Option<u64>) {
+    let resource = match limit {
+        Limit::Descriptors => libc::RLIMIT_NOFILE,
+        Limit::LockedMemory => libc::RLIMIT_MEMLOCK,
+    };
+    // SAFETY: all zeroes is a valid `rlimit`.
+    let mut found: libc::rlimit = unsafe { mem::zeroed() };
+    // SAFETY: the limit is in this frame.
+    if unsafe { libc::getrlimit(resource, &raw mut found) } != 0 {
+        return (None, None);
+    }
+    let known = |value| (value != libc::RLIM_INFINITY).then_some(value);
+    #[allow(clippy::useless_conversion, reason = "signed on FreeBSD")]
+    let number = |value| known(value).and_then(|value| u64::try_from(value).ok());
+    (number(found.rlim_cur), number(found.rlim_max))
+}
+
+/// What is allowed now, in words.
+pub(crate) fn in_words(limit: Limit) -> String {
+    match (soft_and_hard(limit).0, limit) {
+        (None, _) => "unlimited".into(),
+        (Some(count), Limit::Descriptors) => count.to_string(),
+        (Some(bytes), Limit::LockedMemory) => format!("{} KiB", bytes / 1024),
+    }
+}
