@@ -11,6 +11,8 @@
 use std::io;
 use std::os::fd::RawFd;
 
+#[cfg(test)]
+use super::refusals;
 use crate::op::Request;
 use crate::sys::socket;
 
@@ -61,6 +63,10 @@ impl Tried {
 /// The request's pointers are good.
 #[inline]
 pub(super) unsafe fn call(fd: RawFd, request: Request, first: First) -> Tried {
+    #[cfg(test)]
+    if let Some(code) = refusals::next(refusals::Entry::of(request, first == First::No)) {
+        return Tried::whole(-code);
+    }
     match request {
         Request::Nothing => Tried::whole(0),
         Request::Receive {

@@ -12,6 +12,8 @@ use std::time::Duration;
 
 use super::Wait;
 use super::readiness::{Added, Edge, Poller};
+#[cfg(test)]
+use super::refusals::{Entry, ask};
 
 /// The events of one batch, at the most; small enough for the kernel's integers.
 const EVENTS_MAX: u16 = 256;
@@ -48,6 +50,10 @@ impl Epoll {
     }
 
     fn control(&self, operation: libc::c_int, fd: RawFd, events: libc::c_int) -> io::Result<()> {
+        #[cfg(test)]
+        if operation != libc::EPOLL_CTL_DEL {
+            ask(Entry::Register)?;
+        }
         let mut event = libc::epoll_event {
             events: events.cast_unsigned(),
             // A descriptor is not negative.
@@ -63,6 +69,8 @@ impl Epoll {
 
     /// Fills the batch; the number of events in it.
     fn fill(&mut self, wait: Wait) -> io::Result<usize> {
+        #[cfg(test)]
+        ask(Entry::Wait)?;
         let count = match wait {
             Wait::Poll => self.wait_ms(0),
             Wait::Forever => self.wait_ms(-1),

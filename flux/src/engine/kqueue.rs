@@ -22,6 +22,8 @@ use std::time::Duration;
 
 use super::Wait;
 use super::readiness::{Added, Edge, Poller};
+#[cfg(test)]
+use super::refusals::{Entry, ask};
 use system::{
     EV_ADD, EV_CLEAR, EV_DELETE, EV_EOF, EV_ERROR, EV_RECEIPT, EVFILT_READ, EVFILT_WRITE, Event,
     kevent, kqueue,
@@ -163,6 +165,8 @@ impl Kqueue {
 
     /// Hands over the changes and fills the batch; the number of events in it.
     fn fill(&mut self, wait: Wait) -> io::Result<usize> {
+        #[cfg(test)]
+        ask(Entry::Wait)?;
         let time;
         let timeout = match wait {
             Wait::Poll => &raw const NO_TIME,

@@ -40,6 +40,9 @@ use super::kqueue::system::{
     EV_ADD, EV_CLEAR, EV_DELETE, EV_EOF, EV_ERROR, EV_RECEIPT, EVFILT_READ, EVFILT_WRITE, Event,
 };
 
+#[cfg(test)]
+use super::refusals;
+
 /// The queues that a process has at a time.
 const QUEUES_MAX: usize = 256;
 /// The events fetched from epoll at a time.
@@ -169,6 +172,10 @@ unsafe extern "C" fn kevent(
     if scripted(|nasty| matches!(nasty, Nasty::Interrupt).then_some(())).is_some() {
         return fail(libc::EINTR);
     }
+    #[cfg(test)]
+    if let Some(code) = refusals::next(refusals::Entry::WaitAfterChanges) {
+        return fail(code);
+    }
     let short = scripted(|nasty| match nasty {
         Nasty::Short(room) => Some(room),
         _ => None,
@@ -241,6 +248,12 @@ impl Queue {
             _ => None,
         });
         if let Some(code) = refused {
+            return code;
+        }
+        #[cfg(test)]
+        if change.flags & EV_ADD != 0
+            && let Some(code) = refusals::next(refusals::Entry::Register)
+        {
             return code;
         }
         let epoll = epoll.load(Ordering::Acquire);

@@ -13,7 +13,11 @@ mod epoll;
 mod kqueue;
 #[cfg(flux_kqueue_compat)]
 mod kqueue_double;
+#[cfg(test)]
+mod property_tests;
 pub(crate) mod readiness;
+#[cfg(test)]
+pub(crate) mod refusals;
 #[cfg(target_os = "linux")]
 mod uring;
 

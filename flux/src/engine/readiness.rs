@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::attempt::{First, call, pause};
 use super::{CancelOutcome, Counters, Wait};
 use crate::list::List;
-use crate::op::{Op, Overflow, State};
+use crate::op::{Op, Overflow, Request, State};
 use crate::sys::limits::{self, Limit};
 
 /// The most descriptors that the table has room for; a system may allow more, and hardly gives them.
@@ -155,7 +155,7 @@ impl<P: Poller> Readiness<P> {
     pub(crate) unsafe fn submit(&mut self, op: &Op) {
         if self.overflow.is_empty() {
             // SAFETY: the caller's promise is passed on, and the op is in no list yet.
-            match unsafe { self.begin(op) } {
+            match unsafe { self.begin(op, First::Yes) } {
                 Begun::Done(result) => {
                     op.complete(result);
                     self.counters.completions += 1;
@@ -182,7 +182,7 @@ impl<P: Poller> Readiness<P> {
     /// # Safety
     /// As [`super::Engine::submit`]; the op is in no list.
     #[inline]
-    unsafe fn begin(&mut self, op: &Op) -> Begun {
+    unsafe fn begin(&mut self, op: &Op, first: First) -> Begun {
         let Some(fd) = op.request().fd() else {
             return Begun::Done(0);
         };
@@ -196,22 +196,23 @@ impl<P: Poller> Readiness<P> {
         let turn_has_come = direction.waiting.is_empty();
         // What is remembered of edges counts only where edges come.
         let worth_a_try = !slot.registered.get() || !direction.idle.get() || slot.ended.get();
+        // A connection is attempted once: there has to be room for its end before.
+        if matches!(op.request(), Request::Connect { .. })
+            && !slot.registered.get()
+            && let Err(begun) = slot.register(fd, &mut self.poller)
+        {
+            return begun;
+        }
         if turn_has_come
             && worth_a_try
-            && let Some(result) = slot.attempt::<P>(fd, op, First::Yes)
+            && let Some(result) = slot.attempt::<P>(fd, op, first)
         {
             return Begun::Done(result);
         }
-        if !slot.registered.get() {
-            // Read before: a close that comes in between is seen as one that came after.
-            let as_of = CLOSED_UNSEEN.load(Ordering::Acquire);
-            match self.poller.add(fd) {
-                Ok(Added::Registered) => {}
-                Ok(Added::Full) => return Begun::NoRoom,
-                Err(error) => return Begun::Done(-error.raw_os_error().unwrap_or(libc::EIO)),
-            }
-            slot.registered.set(true);
-            slot.as_of.set(as_of);
+        if !slot.registered.get()
+            && let Err(begun) = slot.register(fd, &mut self.poller)
+        {
+            return begun;
         }
         op.set_state(State::InKernel);
         // SAFETY: the caller promised that the op stays until it is done; it leaves this list before.
@@ -310,8 +311,14 @@ impl<P: Poller> Readiness<P> {
             };
             // SAFETY: alive, as said.
             let op = unsafe { &*op };
+            // What was tried before it stood here is tried anew: the edge that it would wait for may have come
+            // meanwhile. A connection attempt has not been made.
+            let first = match op.request() {
+                Request::Connect { .. } => First::Yes,
+                _ => First::No,
+            };
             // SAFETY: submitted under the promise that `begin` wants, and in no list since the line above.
-            match unsafe { self.begin(op) } {
+            match unsafe { self.begin(op, first) } {
                 Begun::Done(result) => {
                     op.complete(result);
                     self.in_flight -= 1;
@@ -339,6 +346,22 @@ fn slot_of(slots: &[Slot], fd: RawFd) -> Option<&Slot> {
 impl Slot {
     fn direction(&self, write: bool) -> &Direction {
         if write { &self.write } else { &self.read }
+    }
+
+    /// Asks the kernel to tell of the descriptor; what becomes of an op that needs it, if that fails.
+    fn register<P: Poller>(&self, fd: RawFd, poller: &mut P) -> Result<(), Begun> {
+        // Read before: a close that comes in between is seen as one that came after.
+        let as_of = CLOSED_UNSEEN.load(Ordering::Acquire);
+        match poller.add(fd) {
+            Ok(Added::Registered) => {}
+            Ok(Added::Full) => return Err(Begun::NoRoom),
+            Err(error) => {
+                return Err(Begun::Done(-error.raw_os_error().unwrap_or(libc::EIO)));
+            }
+        }
+        self.registered.set(true);
+        self.as_of.set(as_of);
+        Ok(())
     }
 
     fn forget(&self) {
@@ -415,3 +438,8 @@ fn descriptors_max() -> usize {
         .and_then(|most| usize::try_from(most).ok())
         .map_or(DESCRIPTORS_MAX, |most| most.min(DESCRIPTORS_MAX))
 }
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+#[path = "readiness_tests.rs"]
+mod tests;

@@ -66,9 +66,6 @@ pub(crate) struct Uring {
     /// Whether completions come during an entry of ours alone, so that between two there is none to read.
     deferred: bool,
     counters: Counters,
-    /// What the next entries into the kernel answer instead of entering: error codes, 0 to enter.
-    #[cfg(test)]
-    faults: std::collections::VecDeque<i32>,
 }
 
 impl Drop for Uring {
@@ -101,8 +98,6 @@ impl Uring {
             in_flight: 0,
             deferred: setup.defers(),
             counters: Counters::default(),
-            #[cfg(test)]
-            faults: std::collections::VecDeque::new(),
         };
         prove(&mut Parts {
             submitter: &uring.submitter,
@@ -202,9 +197,7 @@ impl Uring {
                 Err(error) => match error.raw_os_error() {
                     // A signal, or the time given is over: a turn with nothing.
                     Some(libc::EINTR | libc::ETIME) => {}
-                    // No room for completions, or no memory for requests. Nothing was taken; what
-                    // completes makes room.
-                    Some(libc::EBUSY | libc::EAGAIN) => {
+                    Some(code) if is_refusal(code) => {
                         self.counters.refusals += 1;
                         if !self.reap(&mut done) {
                             if wait == Wait::Poll {
@@ -283,11 +276,7 @@ impl Uring {
     fn enter(&mut self, to_submit: usize, wait: Wait) -> io::Result<()> {
         self.counters.enters += 1;
         #[cfg(test)]
-        if let Some(code) = self.faults.pop_front()
-            && code != 0
-        {
-            return Err(io::Error::from_raw_os_error(code));
-        }
+        super::refusals::ask(super::refusals::Entry::Ring)?;
         // At most the submission queue's length, which is a `u32`.
         #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
         let to_submit = to_submit as u32;
@@ -316,15 +305,12 @@ impl Uring {
     #[cold]
     fn pause(&mut self) -> io::Result<()> {
         match self.enter(0, Wait::AtMost(REFUSED_PAUSE)) {
-            Err(error)
-                if !matches!(
-                    error.raw_os_error(),
-                    Some(libc::EINTR | libc::ETIME | libc::EBUSY | libc::EAGAIN)
-                ) =>
-            {
-                Err(error)
-            }
-            _ => Ok(()),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR | libc::ETIME) => Ok(()),
+                Some(code) if is_refusal(code) => Ok(()),
+                _ => Err(error),
+            },
+            Ok(()) => Ok(()),
         }
     }
 
@@ -362,6 +348,15 @@ impl Uring {
             }
         }
     }
+}
+
+/// Whether the kernel has taken nothing, and may another time: it has no room for completions, or no memory for
+/// requests or for what it keeps of a thread. What completes makes room.
+fn is_refusal(code: i32) -> bool {
+    matches!(
+        code,
+        libc::EBUSY | libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM
+    )
 }
 
 #[cold]
