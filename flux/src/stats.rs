@@ -11,6 +11,9 @@ pub struct Stats {
     pub engine: &'static str,
     /// Why `auto` did not take a better one: who refuses it, and what to do.
     pub engine_refused: Option<&'static str>,
+    /// What the time is reckoned from: `"tsc"`, `"cntvct_el0"`, or `"monotonic"`, the system's clock, where the
+    /// processor's counter is not usable or proved bad.
+    pub clock: &'static str,
     /// Turns of the loop.
     pub turns: u64,
     /// Times that a fiber was resumed.
@@ -90,6 +93,7 @@ pub fn stats() -> Stats {
         Stats {
             engine: engine.name(),
             engine_refused: reactor.refused,
+            clock: reactor.clock.source().name(),
             turns: reactor.turns.get(),
             switches: reactor.switches.get(),
             fibers_live: reactor.sched.live() as usize,

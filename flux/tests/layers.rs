@@ -24,7 +24,12 @@ const LAYERS: [&[&str]; 10] = [
     &["stats", "macro_support"],
 ];
 /// The arrows between rooms of one layer.
-const BESIDE: [(&str, &str); 3] = [("error", "sys"), ("config", "error"), ("fiber", "stack")];
+const BESIDE: [(&str, &str); 4] = [
+    ("clock", "sys"),
+    ("error", "sys"),
+    ("config", "error"),
+    ("fiber", "stack"),
+];
 /// Crates that few may name: files, or rooms with their slash.
 const CRATES: [(&str, &[&str]); 3] = [
     ("corosensei", &["fiber/context.rs", "stack/slab.rs"]),

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use socket2::{SockAddr, SockAddrStorage, Socket};
 
-use crate::clock;
 use crate::error::Stopped;
 use crate::op::Request;
 use crate::reactor::{Reactor, current};
@@ -202,7 +201,7 @@ pub(super) fn connect_local(socket: &Socket, address: &SockAddr) -> io::Result<(
                     return Ok(());
                 }
                 Err(error) if retry(&error) => {
-                    reactor.wait_until(clock::now_ns().saturating_add(pause_ns))?;
+                    reactor.wait_until(reactor.clock.precise().saturating_add(pause_ns))?;
                     pause_ns = (2 * pause_ns).min(PAUSE_MAX_NS);
                 }
                 Err(error) => return Err(error),

@@ -9,6 +9,7 @@ use std::panic::Location;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::clock::Clock;
 use crate::config::{Config, Core, EventEngine, StackClass};
 use crate::engine::Engine;
 use crate::error::{InitError, RunError};
@@ -122,6 +123,7 @@ fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitErr
         refused: refused.map(|error| &*error.to_string().leak()),
         slabs: RefCell::new(slabs),
         config,
+        clock: Clock::new(),
         grace_ends_ns: Cell::new(None),
         idle_since_ns: Cell::new(None),
         turns: Cell::new(0),

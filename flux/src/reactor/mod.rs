@@ -32,7 +32,7 @@ use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::time::Duration;
 
-use crate::clock;
+use crate::clock::Clock;
 use crate::config::{Config, Idle, StackClass};
 use crate::engine::{CancelOutcome, Engine, Wait};
 use crate::error::RunError;
@@ -71,6 +71,8 @@ pub struct Reactor {
     pub(crate) refused: Option<&'static str>,
     pub(crate) slabs: RefCell<[Slab; 3]>,
     pub(crate) config: Config,
+    /// Read once a turn, and whenever a fiber asks.
+    pub(crate) clock: Clock,
     /// When the fibers that are left must have ended, once the main fiber has.
     grace_ends_ns: Cell<Option<u64>>,
     /// Since when nothing was ready, while spinning for a limited time.
@@ -99,6 +101,7 @@ impl Reactor {
     #[inline]
     fn turn(&self) -> io::Result<Turn> {
         self.turns.set(self.turns.get() + 1);
+        self.clock.forget();
         self.fire_deadlines();
         self.run_ready();
         let Some(wait) = self.patience() else {
@@ -114,7 +117,7 @@ impl Reactor {
     #[inline]
     fn fire_deadlines(&self) {
         if self.sched.next_deadline().is_some() {
-            let now = clock::now_ns();
+            let now = self.clock.cached();
             while let Some(path) = self.sched.expire_one(now) {
                 self.follow(&path);
             }
@@ -161,7 +164,7 @@ impl Reactor {
         };
         Some(deadline.map_or(
             Wait::Forever,
-            |at| match at.saturating_sub(clock::now_ns()) {
+            |at| match at.saturating_sub(self.clock.precise()) {
                 0 => Wait::Poll,
                 ns => Wait::AtMost(Duration::from_nanos(ns)),
             },
@@ -169,7 +172,7 @@ impl Reactor {
     }
 
     fn still_spinning(&self, time: Duration) -> bool {
-        let now = clock::now_ns();
+        let now = self.clock.precise();
         let since = self.idle_since_ns.get().unwrap_or(now);
         self.idle_since_ns.set(Some(since));
         u128::from(now - since) < time.as_nanos()
@@ -276,7 +279,7 @@ impl Reactor {
         let grace = u64::try_from(self.config.grace.as_nanos()).unwrap_or(u64::MAX);
         if self.grace_ends_ns.get().is_none() {
             self.grace_ends_ns
-                .set(Some(clock::now_ns().saturating_add(grace)));
+                .set(Some(self.clock.precise().saturating_add(grace)));
         }
         let all = self.sched.arena.used();
         for index in all.filter(|index| *index != self.sched.current()) {
@@ -360,7 +363,7 @@ impl Reactor {
             }
             match (turn, self.grace_ends_ns.get()) {
                 (Turn::Went, None) => {}
-                (Turn::Went, Some(end)) if clock::now_ns() < end => {}
+                (Turn::Went, Some(end)) if self.clock.precise() < end => {}
                 (Turn::Stuck, None) => {
                     verdict = Err(RunError::Deadlock(self.deadlock_report()));
                     self.close();

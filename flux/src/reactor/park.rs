@@ -14,7 +14,6 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::time::Duration;
 
-use crate::clock;
 use crate::error::Stopped;
 use crate::fiber::block::{Block, Deadline, NIL, State, Waiting};
 use crate::op::{Op, Request, State as OpState};
@@ -160,7 +159,7 @@ impl Reactor {
         let block = self.sched.arena.block(me);
         may_wait(block)?;
         let op = Op::new(request, me);
-        let own_end = timeout.map(|timeout| end_of(clock::now_ns(), timeout));
+        let own_end = timeout.map(|timeout| end_of(self.clock.precise(), timeout));
         let limit = self.arm(me, block, own_end);
         block.op.set(&raw const op);
         // SAFETY: the op stays in this frame until it is done (the loop below): a suspended frame is

@@ -1,6 +1,7 @@
 //! The operating system, one concern a file; with the engines, the only rooms that name libc.
 
 pub(crate) mod affinity;
+pub(crate) mod counter;
 pub(crate) mod interrupt;
 pub(crate) mod limits;
 pub(crate) mod memory;

@@ -8,7 +8,6 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use crate::clock;
 use crate::error::{Elapsed, Stopped};
 use crate::fiber::block::Deadline;
 use crate::reactor::{current, park};
@@ -67,7 +66,7 @@ pub fn yield_now() -> Result<(), Stopped> {
 #[track_caller]
 pub fn timeout<T>(after: Duration, body: impl FnOnce() -> T) -> Result<T, Elapsed<T>> {
     let deadline = Deadline {
-        at_ns: park::end_of(clock::now_ns(), after),
+        at_ns: current::with(|reactor| park::end_of(reactor.clock.precise(), after)),
         passed: Cell::new(false),
     };
     // SAFETY: the deadline stays in this frame, below `Undo`, whose drop takes it back whether `body`

@@ -214,7 +214,8 @@ impl Sub for Instant {
     }
 }
 
-/// The moment at which the present turn of the loop began: a load, and no reading of a clock.
+/// The moment at which the clock was first read in the present turn of the loop: all but the first to ask are
+/// answered without a reading.
 ///
 /// All fibers that run in one turn see the same moment, as do the timers. It is older than the truth by what has
 /// run in this turn; a fiber that computes for long has [`now_precise`]. Outside of a fiber there are no turns,
