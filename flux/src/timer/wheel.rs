@@ -217,7 +217,7 @@ impl Wheel {
     /// wheel's tick on as far as the invariant allows.
     #[inline]
     fn take_apart_first(&mut self) -> bool {
-        let now_tick = self.newest_ns.min(LAST_NS) >> TICK_BITS;
+        let now_tick = self.newest_ns >> TICK_BITS;
         let Some(first) = self.first() else {
             self.tick = now_tick;
             return false;
