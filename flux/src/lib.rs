@@ -72,6 +72,10 @@ compile_error!(
     "flux has engines for Linux (`io_uring`, `epoll`), macOS and FreeBSD (`kqueue`), and none for this system"
 );
 
+// Tests of the crate's folder are played inside it too, and name it as its users do.
+#[cfg(test)]
+extern crate self as flux;
+
 mod clock;
 mod config;
 mod engine;

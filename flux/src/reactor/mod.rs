@@ -21,6 +21,9 @@ pub(crate) mod current;
 mod init;
 mod overflow;
 pub(crate) mod park;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod refusal_tests;
 
 pub use init::{init, pin_to_core, unpin_thread};
 

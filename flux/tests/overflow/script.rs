@@ -12,7 +12,8 @@ use flux::{Builder, Scope, ScopedJoinHandle, StackClass, spawn, yield_now};
 use proptest::prelude::*;
 use socket2::SockRef;
 
-use crate::{ECANCELED, small, socket_pair};
+// The unit tests of the reactor play scripts too, against a kernel that refuses.
+use super::{ECANCELED, is_refusal, small, socket_pair};
 
 /// The longest write, and the longest read.
 const BYTES_MAX: usize = 20_000;
@@ -20,14 +21,29 @@ const BYTES_MAX: usize = 20_000;
 /// The two ends of a connection over loopback.
 fn tcp_pair(listener: &TcpListener) -> (TcpStream, TcpStream) {
     let address = listener.local_addr().unwrap();
-    let client = spawn(move || TcpStream::connect(address).unwrap());
-    let (server, _) = listener.accept().unwrap();
+    let client = spawn(move || insist(|| TcpStream::connect(address)));
+    let mut server = insist(|| listener.accept());
     let client = client.join().unwrap();
+    // What a refused attempt left behind is before it.
+    while server.1 != client.local_addr().unwrap() {
+        server = insist(|| listener.accept());
+    }
+    let server = server.0;
     for end in [&client, &server] {
         SockRef::from(end).set_send_buffer_size(4096).unwrap();
         SockRef::from(end).set_recv_buffer_size(65536).unwrap();
     }
     (client, server)
+}
+
+/// Does an operation until it is not refused.
+fn insist<T>(mut operation: impl FnMut() -> io::Result<T>) -> T {
+    loop {
+        match operation() {
+            Err(error) if is_refusal(&error) => {}
+            outcome => return outcome.unwrap(),
+        }
+    }
 }
 
 /// What a fiber does next. Times are in microseconds.
@@ -37,6 +53,8 @@ enum Step {
     Move(usize),
     /// The same, with a deadline.
     MoveBefore(usize, u64),
+    /// The same with two deadlines, one inside the other.
+    MoveBeforeBoth(usize, u64, u64),
     /// Looks at bytes without taking them; a writer connects and goes away instead.
     Look(usize, u64),
     Sleep(u64),
@@ -49,6 +67,8 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (1..BYTES_MAX).prop_map(Step::Move),
         3 => (1..BYTES_MAX, time()).prop_map(|(bytes, time)| Step::MoveBefore(bytes, time)),
+        1 => (1..BYTES_MAX, time(), time())
+            .prop_map(|(bytes, outer, inner)| Step::MoveBeforeBoth(bytes, outer, inner)),
         1 => (1..BYTES_MAX, time()).prop_map(|(bytes, time)| Step::Look(bytes, time)),
         1 => time().prop_map(Step::Sleep),
         1 => (time(), time()).prop_map(|(time, end)| Step::SleepBefore(time, end)),
@@ -97,7 +117,7 @@ fn add_one(counter: &Cell<u64>) {
 }
 
 impl Ledger {
-    /// Does an operation and books its end: with a value, too late if it may be, cancelled if it was.
+    /// Does an operation and books its end: with a value, too late if it may be, cancelled if it was, refused.
     fn book<T>(
         &self,
         cancelled: &Cell<bool>,
@@ -119,6 +139,7 @@ impl Ledger {
                 add_one(&self.cancelled);
                 Err(Cancelled)
             }
+            Err(error) if is_refusal(&error) => Ok(None),
             Err(error) => panic!("no legal end of an operation: {error:?}"),
         }
     }
@@ -187,11 +208,17 @@ impl Direction<'_> {
         for step in steps {
             let may_be_late = matches!(
                 step,
-                Step::MoveBefore(..) | Step::Look(..) | Step::SleepBefore(..)
+                Step::MoveBefore(..)
+                    | Step::MoveBeforeBoth(..)
+                    | Step::Look(..)
+                    | Step::SleepBefore(..)
             );
             ledger.book(cancelled, may_be_late, || match *step {
                 Step::Move(count) => transfer(count).map(drop),
                 Step::MoveBefore(count, end) => before(end, || transfer(count)).map(drop),
+                Step::MoveBeforeBoth(count, outer, inner) => {
+                    before(outer, || before(inner, || transfer(count))).map(drop)
+                }
                 Step::Look(_, end) if writes => {
                     before(end, || TcpStream::connect(self.elsewhere)).map(drop)
                 }
@@ -211,7 +238,7 @@ impl Direction<'_> {
         if writes {
             self.from.shutdown(Shutdown::Write).unwrap();
         } else {
-            while self.read(BYTES_MAX).unwrap() > 0 {}
+            while insist(|| self.read(BYTES_MAX)) > 0 {}
         }
     }
 }
@@ -282,9 +309,10 @@ pub(crate) fn play(scripts: &[Script], cancels: &[(u64, prop::sample::Index)]) -
         .collect();
     let accepting = {
         let listener = Rc::clone(&listener);
-        Builder::new()
-            .stack(StackClass::Small)
-            .spawn(move || listener.incoming().find_map(Result::err))
+        Builder::new().stack(StackClass::Small).spawn(move || {
+            let mut errors = listener.incoming().filter_map(Result::err);
+            errors.find(|error| !is_refusal(error))
+        })
     };
     flux::scope(|s| {
         let mut sides = Vec::new();
