@@ -27,6 +27,24 @@ fn soaks(engine: &str) {
         let head = format!("seed 7, engine {engine}, 2.5 s");
         ran.expect(0, &[&head, "nothing drifted", "cancels beside bytes"]);
         assert_eq!(ran.err, "", "{ran}");
+        every_kind_of_socket_had_its_share(&ran);
+    }
+}
+
+/// Each kind of socket has a line in the table, and none of its counts is zero.
+fn every_kind_of_socket_had_its_share(ran: &Ran) {
+    let mut lines = ran
+        .out
+        .lines()
+        .skip_while(|line| !line.starts_with("sockets"));
+    let columns = lines
+        .next()
+        .map_or(0, |head| head.split_whitespace().count());
+    assert_eq!(columns, 7, "{ran}");
+    for (socket, line) in ["tcp", "unix", "udp"].into_iter().zip(lines) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!((words[0], words.len()), (socket, columns), "{ran}");
+        assert!(!words.contains(&"0"), "{line}: {ran}");
     }
 }
 

@@ -12,7 +12,8 @@ use flux::{Builder, Fiber, JoinError, JoinHandle, StackClass, Stopped, yield_now
 use flux_examples::random::Random;
 
 use crate::acts::pause;
-use crate::tally::Kind;
+use crate::datagrams;
+use crate::tally::{Deed, Kind, Socket};
 use crate::world::{Act, World};
 
 const FOR_EVER: Duration = Duration::from_hours(1);
@@ -50,8 +51,13 @@ impl From<Result<(), Stopped>> for End {
 
 /// Cancels one fiber.
 pub(crate) fn act(world: &Rc<World>, random: &mut Random, which: usize) -> Act {
-    if random.one_in(4) {
-        return race(world, random).map_err(|error| format!("a cancel beside bytes: {error}"));
+    match random.below(8) {
+        0 => return race(world, random).map_err(|error| format!("a cancel beside bytes: {error}")),
+        1 => {
+            return race_datagram(world, random)
+                .map_err(|error| format!("a cancel beside a datagram: {error}"));
+        }
+        _ => {}
     }
     let victim = victim(world, random, which).map_err(|error| format!("a victim: {error}"))?;
     pause(random)?;
@@ -71,7 +77,7 @@ pub(crate) fn act(world: &Rc<World>, random: &mut Random, which: usize) -> Act {
 /// A fiber that waits for what never comes.
 fn victim(world: &Rc<World>, random: &mut Random, which: usize) -> io::Result<JoinHandle<End>> {
     let fiber = Builder::new().name("victim").stack(StackClass::Small);
-    let kind = random.below(9);
+    let kind = random.below(11);
     let world = Rc::clone(world);
     Ok(match kind {
         0 => fiber.spawn(|| sleep(FOR_EVER).into()),
@@ -83,11 +89,31 @@ fn victim(world: &Rc<World>, random: &mut Random, which: usize) -> io::Result<Jo
             }
         }),
         2 => {
+            world.did(Socket::Tcp, Deed::Cancel);
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
             fiber.spawn(move || listener.accept().map(drop).into())
         }
+        9 => {
+            world.did(Socket::Unix, Deed::Cancel);
+            fiber.spawn(move || world.lonely.accept().map(drop).into())
+        }
+        10 => {
+            world.did(Socket::Udp, Deed::Cancel);
+            let (near, far) = datagrams::pair(&world)?;
+            let with_address = random.one_in(2);
+            fiber.spawn(move || {
+                let end = if with_address {
+                    near.recv_from(&mut [0; 8]).map(drop).into()
+                } else {
+                    near.recv(&mut [0; 8]).map(drop).into()
+                };
+                drop(far);
+                end
+            })
+        }
         3 => {
-            let (near, far) = world.pair()?;
+            let (near, far) = world.pair(random)?;
+            world.did(near.socket(), Deed::Cancel);
             fiber.spawn(move || {
                 let end = (&near).read(&mut [0; 8]).map(drop).into();
                 drop(far);
@@ -95,8 +121,9 @@ fn victim(world: &Rc<World>, random: &mut Random, which: usize) -> io::Result<Jo
             })
         }
         4 => {
-            let (near, far) = world.pair()?;
-            socket2::SockRef::from(&near).set_send_buffer_size(4096)?;
+            let (near, far) = world.pair(random)?;
+            world.did(near.socket(), Deed::Cancel);
+            near.set_send_buffer_size(4096)?;
             fiber.spawn(move || {
                 let full = loop {
                     if let Err(error) = (&near).write(&[7; 4096]) {
@@ -134,7 +161,8 @@ fn victim(world: &Rc<World>, random: &mut Random, which: usize) -> io::Result<Jo
 /// Cancels a read while its bytes arrive: they are delivered, or are still there.
 fn race(world: &Rc<World>, random: &mut Random) -> io::Result<()> {
     const BYTES: [u8; 4] = *b"tick";
-    let (near, mut far) = world.pair()?;
+    let (near, mut far) = world.pair(random)?;
+    world.did(near.socket(), Deed::Cancel);
     let read = flux::scope(|scope| {
         let reader = scope.spawn_fiber(Fiber::new(StackClass::Small, "reader", || {
             let mut bytes = [0; 4];
@@ -169,6 +197,56 @@ fn race(world: &Rc<World>, random: &mut Random) -> io::Result<()> {
         Err(io::Error::new(
             ErrorKind::InvalidData,
             "a cancelled read took bytes with it",
+        ))
+    }
+}
+
+/// Cancels a receive while its datagram arrives: it is delivered, or is still there.
+fn race_datagram(world: &Rc<World>, random: &mut Random) -> io::Result<()> {
+    let (near, far) = datagrams::pair(world)?;
+    let byte = random.next_u64().to_le_bytes()[0];
+    let with_address = random.one_in(2);
+    let received = flux::scope(|scope| {
+        let receiver = scope.spawn_fiber(Fiber::new(StackClass::Small, "receiver", || {
+            let mut bytes = [0; 4];
+            let count = if with_address {
+                near.recv_from(&mut bytes)?.0
+            } else {
+                near.recv(&mut bytes)?
+            };
+            io::Result::Ok((count, bytes[0]))
+        }));
+        let cancel_first = random.one_in(2);
+        if cancel_first {
+            receiver.cancel();
+        }
+        far.send(&[byte])?;
+        pause(random).map_err(io::Error::other)?;
+        if !cancel_first {
+            receiver.cancel();
+        }
+        receiver.join()?
+    });
+    world.count(Kind::CancelRace);
+    world.did(Socket::Udp, Deed::Cancel);
+    let received = match received {
+        Ok(received) => {
+            world.count(Kind::CancelLate);
+            received
+        }
+        Err(error) if is_cancel(&error) => {
+            let mut bytes = [0; 4];
+            near.set_read_timeout(Some(FOR_EVER))?;
+            (near.recv(&mut bytes)?, bytes[0])
+        }
+        Err(error) => return Err(error),
+    };
+    if received == (1, byte) {
+        Ok(())
+    } else {
+        Err(io::Error::new(
+            ErrorKind::InvalidData,
+            "a cancelled receive took a datagram with it",
         ))
     }
 }

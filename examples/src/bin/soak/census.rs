@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::counting;
-use crate::tally::Kind;
+use crate::tally::{Deed, Kind, Socket};
 use crate::world::World;
 
 /// How much more memory may be resident than after the first interval: pages that are used for the first
@@ -79,8 +79,10 @@ pub(crate) fn drift(before: &Census, now: &Census, made: u64) -> Option<String> 
 /// A line of the table, with its head before the first.
 pub(crate) fn line(elapsed: Duration, world: &World, now: &Census, made: u64) {
     let tally = &world.tally;
-    let columns: [(&str, u64); 14] = [
-        ("connects", tally.of(Kind::Connect)),
+    let columns: [(&str, u64); 16] = [
+        ("tcp", tally.with(Socket::Tcp, Deed::Connect)),
+        ("unix", tally.with(Socket::Unix, Deed::Connect)),
+        ("udp", tally.with(Socket::Udp, Deed::Connect)),
         ("cancels", tally.of(Kind::Cancel)),
         (
             "time-outs",

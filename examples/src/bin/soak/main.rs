@@ -5,7 +5,7 @@
 //! cargo run --release --bin soak -- --seconds 60 --engine epoll
 //! ```
 //!
-//! Drivers (a [`talk`] with a server, and the other [`acts`]) run beside each other for an interval; then they
+//! Drivers (a [`talk`] with a server over TCP or within this machine, [`datagrams`], and the other [`acts`]) run beside each other for an interval; then they
 //! end, and a [`census`] must find what it found after the first interval, to the last descriptor. The
 //! same seed makes the same choices, though not the same interleaving: that is the kernel's.
 //!
@@ -16,9 +16,11 @@ mod acts;
 mod cancels;
 mod census;
 mod counting;
+mod datagrams;
 mod options;
 mod panics;
 mod serve;
+mod stream;
 mod talk;
 mod tally;
 mod watchdog;
@@ -41,12 +43,12 @@ use world::{Act, World};
 /// The stacks of each class: enough for all drivers and what they wait for, and few enough to run out now
 /// and then, when what is spawned waits for one.
 const STACKS: [(StackClass, usize); 3] = [
-    (StackClass::Small, 96),
+    (StackClass::Small, 128),
     (StackClass::Medium, 40),
     (StackClass::Large, 10),
 ];
 /// Control blocks: enough for the same, and few enough that a burst of spawns is refused now and then.
-const FIBERS: usize = 176;
+const FIBERS: usize = 212;
 /// The length of the submission queue: short enough that requests wait for room in it now and then.
 const SUBMISSIONS: u32 = 16;
 /// How often the watchdog is told that the core is alive, and Ctrl-C looked for.
@@ -58,8 +60,10 @@ const WRONG: u8 = 1;
 const REFUSED: u8 = 2;
 
 /// What runs beside each other: a name, how many of it, on which stacks, and what each does over and over.
-const DRIVERS: [Driver; 7] = [
-    Driver("talk", 24, StackClass::Small, talk::act),
+const DRIVERS: [Driver; 9] = [
+    Driver("talk", 24, StackClass::Small, talk::over_tcp),
+    Driver("talk at a path", 8, StackClass::Small, talk::over_unix),
+    Driver("datagrams", 8, StackClass::Small, datagrams::act),
     Driver("cancels", world::PRIVATE, StackClass::Medium, cancels::act),
     Driver(
         "timeouts",
@@ -195,6 +199,10 @@ fn interval(
             let body = move || serve::accept(world, number);
             scope.spawn_fiber(Fiber::new(StackClass::Small, "accept", body))
         });
+        let datagram_servers: [_; world::DATAGRAM_SERVERS] = std::array::from_fn(|number| {
+            let body = move || datagrams::serve(world, number);
+            scope.spawn_fiber(Fiber::new(StackClass::Small, "datagrams", body))
+        });
         flux::scope(|drivers| {
             for Driver(name, count, class, act) in DRIVERS {
                 for which in 0..count {
@@ -219,10 +227,10 @@ fn interval(
                 }
             }
         });
-        for server in servers {
+        for server in servers.into_iter().chain(datagram_servers) {
             server.cancel();
             if let Err(error) = server.join() {
-                world.fail(format!("a fiber that accepts: {error}"));
+                world.fail(format!("a server: {error}"));
             }
         }
     });

@@ -12,7 +12,8 @@ use flux_examples::random::Random;
 
 use crate::acts::pause;
 use crate::counting;
-use crate::tally::Kind;
+use crate::datagrams;
+use crate::tally::{Deed, Kind, Socket};
 use crate::world::{Act, World};
 
 /// What these fibers panic with.
@@ -59,9 +60,13 @@ pub(crate) fn act(world: &Rc<World>, random: &mut Random, _which: usize) -> Act 
         }
         1 => {
             let held = (Rc::clone(world), Rc::clone(&world.token));
-            let pair = world.pair().map_err(|error| format!("a pair: {error}"))?;
+            let broken = |error| format!("a pair: {error}");
+            let pair = world.pair(random).map_err(broken)?;
+            let (datagrams, _far) = datagrams::pair(world).map_err(broken)?;
+            world.did(pair.0.socket(), Deed::Panic);
+            world.did(Socket::Udp, Deed::Panic);
             let fiber = spawn(move || {
-                let ((world, _token), (_near, _far)) = (held, pair);
+                let ((world, _token), _sockets) = (held, (pair, datagrams));
                 // It panics, cancelled or not.
                 let _rested = yield_now();
                 panic(&world, number)

@@ -1,17 +1,16 @@
 //! The servers that the talkers talk to, and what the two of them say.
 //!
-//! A server greets, and then does what it is asked for. A request is a verb and a length. A client may go away, or be cancelled, at any byte; a server bears
-//! that, and nothing else.
+//! A server greets, and then does what it is asked for. A request is a verb and a length. A client may go
+//! away, or be cancelled, at any byte; a server bears that, and nothing else.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
-use flux::net::TcpStream;
 use flux::{Fiber, StackClass};
-use socket2::SockRef;
 
-use crate::tally::Kind;
+use crate::stream::Stream;
+use crate::tally::{Deed, Kind};
 use crate::world::World;
 
 /// The bytes of a request: a verb, and a length in little-endian order.
@@ -84,8 +83,9 @@ pub(crate) fn gone(error: &io::Error) -> bool {
 pub(crate) fn accept(world: &Rc<World>, number: usize) {
     loop {
         match world.listeners[number].accept() {
-            Ok((stream, _)) => {
+            Ok(stream) => {
                 world.count(Kind::Accept);
+                let socket = stream.socket();
                 let served = Rc::clone(world);
                 let server = Fiber::new(StackClass::Small, "server", move || {
                     if let Err(error) = serve(&served, stream)
@@ -96,7 +96,10 @@ pub(crate) fn accept(world: &Rc<World>, number: usize) {
                 });
                 match flux::try_spawn(server) {
                     // Ends when its client has.
-                    Ok(handle) => drop(handle),
+                    Ok(handle) => {
+                        world.did(socket, Deed::Spawn);
+                        drop(handle);
+                    }
                     Err(_closes_the_connection) => world.count(Kind::NoBlock),
                 }
             }
@@ -107,7 +110,7 @@ pub(crate) fn accept(world: &Rc<World>, number: usize) {
 }
 
 /// Does what one client asks for.
-fn serve(world: &World, mut stream: TcpStream) -> io::Result<()> {
+fn serve(world: &World, mut stream: Stream) -> io::Result<()> {
     let mut buffer = [0; CHUNK];
     stream.write_all(&GREETING)?;
     loop {
@@ -129,7 +132,7 @@ fn serve(world: &World, mut stream: TcpStream) -> io::Result<()> {
             }
             Verb::Reset => {
                 world.count(Kind::ResetByServer);
-                return SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+                return stream.end_by_reset().map(drop);
             }
             Verb::Finish => {
                 world.count(Kind::Finish);
@@ -139,7 +142,7 @@ fn serve(world: &World, mut stream: TcpStream) -> io::Result<()> {
     }
 }
 
-fn echo(stream: &mut TcpStream, buffer: &mut [u8], len: usize) -> io::Result<()> {
+fn echo(stream: &mut Stream, buffer: &mut [u8], len: usize) -> io::Result<()> {
     let mut left = len;
     while left > 0 {
         let most = left.min(buffer.len());
@@ -153,7 +156,7 @@ fn echo(stream: &mut TcpStream, buffer: &mut [u8], len: usize) -> io::Result<()>
     Ok(())
 }
 
-fn pour(stream: &mut TcpStream, buffer: &mut [u8], len: usize) -> io::Result<()> {
+fn pour(stream: &mut Stream, buffer: &mut [u8], len: usize) -> io::Result<()> {
     let mut at = 0;
     while at < len {
         let most = (len - at).min(buffer.len());
@@ -166,7 +169,7 @@ fn pour(stream: &mut TcpStream, buffer: &mut [u8], len: usize) -> io::Result<()>
 }
 
 /// Reads to the end of the stream; the number of bytes, all of which were right.
-fn drain(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<u64> {
+fn drain(stream: &mut Stream, buffer: &mut [u8]) -> io::Result<u64> {
     let mut at = 0;
     loop {
         let count = stream.read(buffer)?;

@@ -1,20 +1,19 @@
 //! Conversations with a server: echoes, partial reads, half-closes, resets, time-outs, in a random order
 //! on a random connection.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
-use flux::net::TcpStream;
 use flux::time::Instant;
 use flux_examples::random::Random;
-use socket2::SockRef;
 
 use crate::acts::up_to;
 use crate::serve::{CHUNK, GREETING, Verb, check, gone, pattern};
-use crate::tally::Kind;
-use crate::world::{Act, LISTENERS, World};
+use crate::stream::{Listener, Stream};
+use crate::tally::{Deed, Kind, Socket};
+use crate::world::{Act, LISTENERS, TCP_LISTENERS, World};
 
 /// The longest that a whole conversation may take: none is made to.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,23 +28,32 @@ enum After {
     Ended,
 }
 
-/// Connects, talks, and leaves in one way or another.
-pub(crate) fn act(world: &Rc<World>, random: &mut Random, _which: usize) -> Act {
-    match flux::timeout(PATIENCE, || converse(world, random)) {
+/// Connects over TCP, talks, and leaves in one way or another.
+pub(crate) fn over_tcp(world: &Rc<World>, random: &mut Random, _which: usize) -> Act {
+    let listener = &world.listeners[up_to(random, TCP_LISTENERS)];
+    talk(world, random, listener)
+}
+
+/// As [`over_tcp`], within this machine.
+pub(crate) fn over_unix(world: &Rc<World>, random: &mut Random, _which: usize) -> Act {
+    let number = TCP_LISTENERS + up_to(random, LISTENERS - TCP_LISTENERS);
+    talk(world, random, &world.listeners[number])
+}
+
+fn talk(world: &World, random: &mut Random, listener: &Listener) -> Act {
+    match flux::timeout(PATIENCE, || converse(world, random, listener)) {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(format!("a conversation failed: {error}")),
         Err(_) => Err(format!("a conversation took more than {PATIENCE:?}")),
     }
 }
 
-fn converse(world: &World, random: &mut Random) -> io::Result<()> {
-    let address = world.addresses[up_to(random, LISTENERS)];
-    let mut stream = if random.one_in(2) {
-        TcpStream::connect(address)?
-    } else {
-        TcpStream::connect_timeout(&address, PATIENCE)?
-    };
+fn converse(world: &World, random: &mut Random, listener: &Listener) -> io::Result<()> {
+    let patience = random.one_in(2).then_some(PATIENCE);
+    let mut stream = listener.connect(patience)?;
+    let socket = stream.socket();
     world.count(Kind::Connect);
+    world.did(socket, Deed::Connect);
     stream.set_nodelay(random.one_in(2))?;
     if stream.read(&mut [0; GREETING.len()])? == 0 {
         // There was no block for a fiber that serves this connection.
@@ -54,14 +62,17 @@ fn converse(world: &World, random: &mut Random) -> io::Result<()> {
     }
     for _ in 0..=random.below(VERBS_MAX) {
         if say(world, random, &mut stream)? == After::Ended {
+            world.did(socket, Deed::Disconnect);
             return Ok(());
         }
     }
-    leave(world, random, stream)
+    leave(world, random, stream)?;
+    world.did(socket, Deed::Disconnect);
+    Ok(())
 }
 
 /// Does one random thing on a connection.
-fn say(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Result<After> {
+fn say(world: &World, random: &mut Random, stream: &mut Stream) -> io::Result<After> {
     match random.below(10) {
         0..4 => echo(world, random, stream),
         4 => pour(world, random, stream),
@@ -72,7 +83,7 @@ fn say(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Result
     }
 }
 
-fn leave(world: &World, random: &mut Random, mut stream: TcpStream) -> io::Result<()> {
+fn leave(world: &World, random: &mut Random, mut stream: Stream) -> io::Result<()> {
     match random.below(4) {
         0 => reset(world, &stream),
         1 => stream.shutdown(Shutdown::Both),
@@ -85,7 +96,7 @@ fn leave(world: &World, random: &mut Random, mut stream: TcpStream) -> io::Resul
     }
 }
 
-fn echo(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Result<After> {
+fn echo(world: &World, random: &mut Random, stream: &mut Stream) -> io::Result<After> {
     let len = 1 + up_to(random, usize::try_from(ECHO_MAX).unwrap_or(1));
     stream.write_all(&Verb::Echo.request(len))?;
     let mut buffer = [0; CHUNK];
@@ -95,7 +106,7 @@ fn echo(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Resul
         for (offset, byte) in buffer[..most].iter_mut().enumerate() {
             *byte = pattern(at + offset);
         }
-        stream.write_all(&buffer[..most])?;
+        send(world, random, stream, &buffer[..most])?;
         let mut back = at;
         while back < at + most {
             back += read_some(world, random, stream, &mut buffer, back, at + most)?;
@@ -106,18 +117,40 @@ fn echo(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Resul
     Ok(After::GoOn)
 }
 
+/// Writes all of some bytes, in one piece or in several by one call.
+fn send(world: &World, random: &mut Random, stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    if random.one_in(2) {
+        return stream.write_all(bytes);
+    }
+    let (first, rest) = bytes.split_at(up_to(random, bytes.len()));
+    let (second, third) = rest.split_at(up_to(random, rest.len()));
+    let mut parts = [first, second, third].map(IoSlice::new);
+    let mut left = &mut parts[..];
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        let count = stream.write_vectored(left)?;
+        if count == 0 {
+            return Err(ErrorKind::WriteZero.into());
+        }
+        IoSlice::advance_slices(&mut left, count);
+    }
+    world.count(Kind::Vectored);
+    Ok(())
+}
+
 /// Reads a part of what is to come, and compares it.
 fn read_some(
     world: &World,
     random: &mut Random,
-    stream: &mut TcpStream,
+    stream: &mut Stream,
     buffer: &mut [u8],
     at: usize,
     end: usize,
 ) -> io::Result<usize> {
     let most = (end - at).min(1 + up_to(random, buffer.len()));
-    if random.one_in(8) {
-        let count = stream.peek(&mut buffer[..most])?;
+    if random.one_in(8)
+        && let Some(count) = stream.peek(&mut buffer[..most])?
+    {
         world.count(Kind::Peek);
         check(at, &buffer[..count])?;
     }
@@ -132,7 +165,7 @@ fn read_some(
     Ok(count)
 }
 
-fn pour(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Result<After> {
+fn pour(world: &World, random: &mut Random, stream: &mut Stream) -> io::Result<After> {
     let len = 1 + up_to(random, usize::try_from(STREAM_MAX).unwrap_or(1));
     stream.write_all(&Verb::Pour.request(len))?;
     let leave_at = if random.one_in(4) {
@@ -152,7 +185,7 @@ fn pour(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Resul
     Ok(After::GoOn)
 }
 
-fn drain(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Result<After> {
+fn drain(world: &World, random: &mut Random, stream: &mut Stream) -> io::Result<After> {
     let len = up_to(random, usize::try_from(STREAM_MAX).unwrap_or(1));
     stream.write_all(&Verb::Drain.request(0))?;
     let mut buffer = [0; CHUNK];
@@ -176,17 +209,18 @@ fn drain(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Resu
 }
 
 /// Reads where nothing comes, with a time-out of the socket's or a deadline around it.
-fn wait_in_vain(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Result<After> {
+fn wait_in_vain(world: &World, random: &mut Random, stream: &mut Stream) -> io::Result<After> {
     let time = Duration::from_micros(1 + random.below(3000));
     let began = Instant::now();
     let mut byte = [0];
     let result = if random.one_in(2) {
         stream.set_read_timeout(Some(time))?;
-        let result = if random.one_in(4) {
-            stream.peek(&mut byte)
+        let peeked = if random.one_in(4) {
+            stream.peek(&mut byte).transpose()
         } else {
-            stream.read(&mut byte)
+            None
         };
+        let result = peeked.unwrap_or_else(|| stream.read(&mut byte));
         stream.set_read_timeout(None)?;
         result
     } else {
@@ -201,6 +235,7 @@ fn wait_in_vain(world: &World, random: &mut Random, stream: &mut TcpStream) -> i
                 return Err(io::Error::other("a read timed out early"));
             }
             world.count(Kind::ReadTimeout);
+            world.did(stream.socket(), Deed::Timeout);
             Ok(After::GoOn)
         }
         Err(error) => Err(error),
@@ -210,8 +245,8 @@ fn wait_in_vain(world: &World, random: &mut Random, stream: &mut TcpStream) -> i
 }
 
 /// Writes to a server that does not read, until the time is over.
-fn stall(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Result<After> {
-    SockRef::from(&*stream).set_send_buffer_size(CHUNK)?;
+fn stall(world: &World, random: &mut Random, stream: &mut Stream) -> io::Result<After> {
+    stream.set_send_buffer_size(CHUNK)?;
     stream.write_all(&Verb::Stall.request(0))?;
     world.count(Kind::Stall);
     let time = Duration::from_micros(500 + random.below(4000));
@@ -225,6 +260,7 @@ fn stall(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Resu
                     return Err(io::Error::other("a write timed out early"));
                 }
                 world.count(Kind::WriteTimeout);
+                world.did(stream.socket(), Deed::Timeout);
                 reset(world, stream)?;
                 return Ok(After::Ended);
             }
@@ -236,8 +272,9 @@ fn stall(world: &World, random: &mut Random, stream: &mut TcpStream) -> io::Resu
 }
 
 /// Has the server end the connection, softly or not.
-fn be_left(random: &mut Random, stream: &mut TcpStream) -> io::Result<After> {
-    if random.one_in(2) {
+fn be_left(random: &mut Random, stream: &mut Stream) -> io::Result<After> {
+    // Only TCP has resets.
+    if stream.socket() == Socket::Unix || random.one_in(2) {
         stream.write_all(&Verb::Finish.request(0))?;
         expect_end(stream)?;
     } else {
@@ -255,7 +292,7 @@ fn be_left(random: &mut Random, stream: &mut TcpStream) -> io::Result<After> {
     Ok(After::Ended)
 }
 
-fn expect_end(stream: &mut TcpStream) -> io::Result<()> {
+fn expect_end(stream: &mut Stream) -> io::Result<()> {
     match stream.read(&mut [0; 8])? {
         0 => Ok(()),
         count => Err(io::Error::other(format!(
@@ -264,7 +301,9 @@ fn expect_end(stream: &mut TcpStream) -> io::Result<()> {
     }
 }
 
-fn reset(world: &World, stream: &TcpStream) -> io::Result<()> {
-    world.count(Kind::Reset);
-    SockRef::from(stream).set_linger(Some(Duration::ZERO))
+fn reset(world: &World, stream: &Stream) -> io::Result<()> {
+    if stream.end_by_reset()? {
+        world.count(Kind::Reset);
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! How often each kind of thing was done.
+//! How often each kind of thing was done, and with which kind of socket.
 
 use std::cell::Cell;
 
@@ -20,6 +20,7 @@ kinds! {
     Echo "bytes sent back",
     Partial "partial reads",
     Peek "peeks",
+    Vectored "writes of several parts",
     HalfClose "half-closes",
     Reset "resets by a client",
     ResetByServer "resets by a server",
@@ -44,19 +45,60 @@ kinds! {
     Scope "scopes",
     Child "children of scopes",
     Send "values through channels",
+    DatagramBytes "bytes of datagrams sent back",
+    DatagramBurst "datagrams in bursts",
+    DatagramCut "datagrams cut",
+    DatagramLost "datagrams lost",
+    DatagramRefused "datagrams refused",
     Panic "panics joined",
     PanicAlone "panics that nobody joined",
     Sleep "sleeps",
     Yield "yields",
 }
 
-/// A counter for each kind.
+/// A kind of socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Socket {
+    Tcp,
+    Unix,
+    Udp,
+}
+
+const SOCKETS: [&str; 3] = ["tcp", "unix", "udp"];
+
+/// What is done with every kind of socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    Connect,
+    Disconnect,
+    Cancel,
+    Timeout,
+    Spawn,
+    Panic,
+}
+
+const DEEDS: [&str; 6] = [
+    "connects",
+    "disconnects",
+    "cancels",
+    "time-outs",
+    "spawns",
+    "panics",
+];
+
+/// A counter for each kind, and for each deed with each kind of socket.
 #[derive(Debug)]
-pub(crate) struct Tally(Box<[Cell<u64>]>);
+pub(crate) struct Tally {
+    kinds: Box<[Cell<u64>]>,
+    deeds: [[Cell<u64>; DEEDS.len()]; SOCKETS.len()],
+}
 
 impl Tally {
     pub(crate) fn new() -> Self {
-        Self(vec![Cell::new(0); NAMES.len()].into())
+        Self {
+            kinds: vec![Cell::new(0); NAMES.len()].into(),
+            deeds: [const { [const { Cell::new(0) }; DEEDS.len()] }; SOCKETS.len()],
+        }
     }
 
     pub(crate) fn count(&self, kind: Kind) {
@@ -64,23 +106,46 @@ impl Tally {
     }
 
     pub(crate) fn add(&self, kind: Kind, times: u64) {
-        let counter = &self.0[kind as usize];
+        let counter = &self.kinds[kind as usize];
         counter.set(counter.get() + times);
     }
 
-    pub(crate) fn of(&self, kind: Kind) -> u64 {
-        self.0[kind as usize].get()
+    pub(crate) fn did(&self, socket: Socket, deed: Deed) {
+        let counter = &self.deeds[socket as usize][deed as usize];
+        counter.set(counter.get() + 1);
     }
 
-    /// Prints all of it, two columns beside each other.
+    /// How often something was done with a kind of socket.
+    pub(crate) fn with(&self, socket: Socket, deed: Deed) -> u64 {
+        self.deeds[socket as usize][deed as usize].get()
+    }
+
+    pub(crate) fn of(&self, kind: Kind) -> u64 {
+        self.kinds[kind as usize].get()
+    }
+
+    /// Prints all of it: two columns beside each other, and a line for each kind of socket.
     pub(crate) fn report(&self) {
         let rows = NAMES.len().div_ceil(2);
         println!();
         for row in 0..rows {
             let mut separator = "";
             for at in [row, row + rows].into_iter().filter(|at| *at < NAMES.len()) {
-                print!("{separator}{:<28} {:>12}", NAMES[at], self.0[at].get());
+                print!("{separator}{:<28} {:>12}", NAMES[at], self.kinds[at].get());
                 separator = "    ";
+            }
+            println!();
+        }
+        println!();
+        print!("{:<8}", "sockets");
+        for deed in DEEDS {
+            print!(" {deed:>12}");
+        }
+        println!();
+        for (socket, deeds) in SOCKETS.iter().zip(&self.deeds) {
+            print!("{socket:<8}");
+            for deed in deeds {
+                print!(" {:>12}", deed.get());
             }
             println!();
         }

@@ -4,17 +4,22 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
-use std::time::Duration;
 
-use flux::net::{TcpListener, TcpStream};
+use flux::net::{UdpSocket, UnixListener, UnixStream};
 use flux::sync::{Receiver, Sender, channel};
 use flux::time::Instant;
+use flux_examples::random::Random;
 use socket2::{Domain, Socket, Type};
 
-use crate::tally::{Kind, Tally};
+use crate::stream::{Folder, Listener, Stream};
+use crate::tally::{self, Deed, Kind, Tally};
 
 /// Servers, on an address each, so that the ports of connections that ended do not run out.
-pub(crate) const LISTENERS: usize = 8;
+pub(crate) const TCP_LISTENERS: usize = 8;
+/// All servers that connections come to: those of TCP, and those at paths.
+pub(crate) const LISTENERS: usize = TCP_LISTENERS + 2;
+/// Servers that send datagrams back.
+pub(crate) const DATAGRAM_SERVERS: usize = 2;
 /// How many drivers of a kind have channels of their own.
 pub(crate) const PRIVATE: usize = 4;
 /// The values that a channel holds.
@@ -25,8 +30,11 @@ pub(crate) type Act = Result<(), String>;
 
 pub(crate) struct World {
     pub(crate) tally: Tally,
-    pub(crate) listeners: [TcpListener; LISTENERS],
-    pub(crate) addresses: [SocketAddr; LISTENERS],
+    pub(crate) listeners: [Listener; LISTENERS],
+    pub(crate) datagrams: [(UdpSocket, SocketAddr); DATAGRAM_SERVERS],
+    /// Where nobody connects.
+    pub(crate) lonely: UnixListener,
+    _folder: Folder,
     /// Where a connection attempt is neither taken nor refused.
     pub(crate) unanswered: SocketAddr,
     _full: (Socket, Vec<Socket>),
@@ -47,15 +55,22 @@ pub(crate) type Channel = (Sender<u64>, Rc<Receiver<u64>>);
 impl World {
     pub(crate) fn new() -> io::Result<Self> {
         let mut listeners = Vec::with_capacity(LISTENERS);
-        for last in (1..).take(LISTENERS) {
-            listeners.push(TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), 0))?);
+        for last in (1..).take(TCP_LISTENERS) {
+            listeners.push(Listener::tcp(Ipv4Addr::new(127, 0, 0, last))?);
         }
-        let listeners: [TcpListener; LISTENERS] =
-            listeners.try_into().expect("as many as were taken");
-        let mut addresses = [SocketAddr::from(([0; 4], 0)); LISTENERS];
-        for (address, listener) in addresses.iter_mut().zip(&listeners) {
-            *address = listener.local_addr()?;
+        let folder = Folder::new()?;
+        for number in TCP_LISTENERS..LISTENERS {
+            listeners.push(Listener::unix(folder.path().join(number.to_string()))?);
         }
+        let listeners = listeners.try_into().expect("as many as were taken");
+        let lonely = UnixListener::bind(folder.path().join("lonely"))?;
+        let mut datagrams = Vec::with_capacity(DATAGRAM_SERVERS);
+        for _ in 0..DATAGRAM_SERVERS {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let address = socket.local_addr()?;
+            datagrams.push((socket, address));
+        }
+        let datagrams = datagrams.try_into().expect("as many as were taken");
         let (full_listener, unanswered, queued) = full_listener()?;
         let channels = || {
             std::array::from_fn(|_| {
@@ -70,7 +85,9 @@ impl World {
         Ok(Self {
             tally: Tally::new(),
             listeners,
-            addresses,
+            datagrams,
+            lonely,
+            _folder: folder,
             unanswered,
             _full: (full_listener, queued),
             silent: channels(),
@@ -106,15 +123,25 @@ impl World {
         self.tally.count(kind);
     }
 
+    pub(crate) fn did(&self, socket: tally::Socket, deed: Deed) {
+        self.tally.did(socket, deed);
+    }
+
     /// A connection of two ends, and the listener that it came through closed again.
-    pub(crate) fn pair(&self) -> io::Result<(TcpStream, TcpStream)> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let near = TcpStream::connect(listener.local_addr()?)?;
+    pub(crate) fn pair(&self, random: &mut Random) -> io::Result<(Stream, Stream)> {
+        if random.one_in(2) {
+            self.count(Kind::Connect);
+            self.did(tally::Socket::Unix, Deed::Connect);
+            let (near, far) = UnixStream::pair()?;
+            return Ok((Stream::Unix(near), Stream::Unix(far)));
+        }
+        let listener = Listener::tcp(Ipv4Addr::LOCALHOST)?;
+        let near = listener.connect(None)?;
         self.count(Kind::Connect);
-        let (far, _) = listener.accept()?;
+        self.did(tally::Socket::Tcp, Deed::Connect);
+        let far = listener.accept()?;
         self.count(Kind::Accept);
-        // Closed by a reset, it leaves no port behind that rests for a minute.
-        socket2::SockRef::from(&near).set_linger(Some(Duration::ZERO))?;
+        near.end_by_reset()?;
         Ok((near, far))
     }
 }
