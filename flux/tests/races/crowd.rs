@@ -1,16 +1,21 @@
 //! Many races at once: what completes, what is cancelled and what is late in one turn is far more than the
 //! submission queue holds, and than a turn reaps.
 
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::rc::Rc;
 use std::time::Duration;
 
-use flux::yield_now;
+use flux::net::TcpStream;
+use flux::sync::channel;
+use flux::time::{Instant, sleep};
+use flux::{StackClass, spawn, timeout, yield_now};
 use proptest::prelude::*;
 
-use crate::common::{config, descriptors, run, settle};
+use crate::common::{config, descriptors, fibers, run, settle};
 use crate::contests::{KINDS, Maker};
 use crate::race::{Race, Stop, Tally, expect_nothing_left};
-use crate::{WITH_OWN, on_each_engine};
+use crate::sockets::ends;
+use crate::{LONG, WITH_OWN, on_each_engine, spin_until, until};
 
 /// Turns after its begin within which a race is completed and stopped.
 const TURNS: u32 = 6;
@@ -49,7 +54,7 @@ fn play(plans: Vec<Plan>, entries: u32) -> Tally {
     run(
         config()
             .submission_entries(entries)
-            .stacks(flux::StackClass::Medium, 200),
+            .stacks(StackClass::Medium, 200),
         move || {
             let open = descriptors();
             let mut races: Vec<Option<Race>> = plans.iter().map(|_| None).collect();
@@ -130,7 +135,7 @@ fn a_crowd_of_races_balances_its_books() {
 /// Races of each kind of I/O, all completed in one turn and all cancelled so many turns later.
 fn all_at_once(turns: u32, entries: u32) -> Tally {
     const EACH: usize = 100;
-    let limits = config().fibers(1024).stacks(flux::StackClass::Medium, 1000);
+    let limits = config().fibers(1024).stacks(StackClass::Medium, 1000);
     run(limits.submission_entries(entries), move || {
         let open = descriptors();
         let makers: [Maker; 4] = [KINDS[0].1, KINDS[1].1, KINDS[2].1, KINDS[3].1];
@@ -178,4 +183,93 @@ fn a_cancel_of_hundreds_that_are_done_and_not_reaped() {
             }
         },
     );
+}
+
+/// Reads a byte at a time with a time-out of its own, which passes again and again; how many came.
+fn read_for_long(end: &TcpStream, count: usize) -> usize {
+    let (mut came, mut late) = (0, 0);
+    while came < count {
+        let mut end = end;
+        match end.read(&mut [0]) {
+            Ok(1) => came += 1,
+            Err(error) if error.kind() == ErrorKind::TimedOut => late += 1,
+            // The request before this one stood at the same address.
+            other => panic!("a cancel has reached the next request: {other:?}"),
+        }
+    }
+    late
+}
+
+#[test]
+fn a_cancel_that_its_op_does_not_wait_for_reaches_no_other() {
+    on_each_engine(
+        "crowd::a_cancel_that_its_op_does_not_wait_for_reaches_no_other",
+        || {
+            const READERS: usize = 200;
+            const BYTES: usize = 30;
+            let limits = config().stacks(StackClass::Medium, READERS);
+            // Far more cancels in a turn than the queue holds, so that most of them wait for their turn.
+            run(limits.submission_entries(4), || {
+                let open = descriptors();
+                let (ends, mut peers): (Vec<_>, Vec<_>) = (0..READERS).map(|_| ends()).unzip();
+                let readers: Vec<_> = ends
+                    .into_iter()
+                    .map(|end| {
+                        end.set_read_timeout(Some(Duration::from_micros(100)))
+                            .unwrap();
+                        spawn(move || read_for_long(&end, BYTES))
+                    })
+                    .collect();
+                for _ in 0..BYTES {
+                    settle();
+                    // All are late in one turn, and have their byte in that or in the next.
+                    spin_until(Instant::now() + Duration::from_micros(100));
+                    for (peer, number) in peers.iter_mut().zip(0..) {
+                        if number == READERS / 2 {
+                            yield_now().unwrap();
+                        }
+                        peer.write_all(&[1]).unwrap();
+                    }
+                }
+                let late: usize = readers
+                    .into_iter()
+                    .map(|reader| reader.join().unwrap())
+                    .sum();
+                eprintln!("  {} bytes, {late} times late", READERS * BYTES);
+                assert!(late > 0);
+                drop(peers);
+                expect_nothing_left(open);
+            })
+            .unwrap();
+        },
+    );
+}
+
+#[test]
+fn a_wake_for_what_another_took_is_no_stop() {
+    on_each_engine("crowd::a_wake_for_what_another_took_is_no_stop", || {
+        fibers(|| {
+            let (sender, receiver) = channel(1);
+            let receiver = Rc::new(receiver);
+            let waiting = Rc::clone(&receiver);
+            let fiber = spawn(move || {
+                // It was late once, and has slept to the end once: neither is heard again.
+                let late = timeout(Duration::from_micros(50), || sleep(LONG));
+                assert!(late.is_err());
+                sleep(Duration::from_micros(50)).unwrap();
+                waiting.recv()
+            });
+            until("it waits for a value", || flux::stats().deadlines == 0);
+            settle();
+            for value in 0..10 {
+                sender.try_send(value).unwrap();
+                // It has been woken, and has not run.
+                assert_eq!(receiver.try_recv().unwrap(), value);
+                settle();
+                assert!(!fiber.is_finished());
+            }
+            sender.try_send(10).unwrap();
+            assert_eq!(fiber.join().unwrap(), Ok(10));
+        });
+    });
 }

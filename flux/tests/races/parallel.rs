@@ -1,17 +1,18 @@
 //! Completions that come from another thread, while this one cancels, or waits in the kernel for a deadline: who is
 //! first is decided there, within microseconds around the same moment.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use flux::signal::{self, Signal};
 use flux::time::Instant;
 
 use crate::common::{descriptors, fibers, settle};
 use crate::contests::{Completer, KINDS, Maker};
 use crate::race::{Race, Stop, Tally, expect_nothing_left};
-use crate::{WITH_OWN, catch, on_each_engine, spin_until, until};
+use crate::{PATIENCE, WITH_OWN, catch, on_each_engine, spin_until, until};
 
 /// A thread that completes what it is given, at the moment that it is told.
 struct Other {
@@ -115,6 +116,40 @@ fn completions_from_another_thread_that_meet_a_stop() {
                         }
                     }
                 }
+            });
+        },
+    );
+}
+
+#[test]
+fn a_signal_that_comes_as_its_fiber_looks_for_it() {
+    on_each_engine(
+        "parallel::a_signal_that_comes_as_its_fiber_looks_for_it",
+        || {
+            const SIGNALS: usize = 20_000;
+            catch();
+            let taken = Arc::new(AtomicUsize::new(0));
+            let seen = Arc::clone(&taken);
+            let raiser = thread::spawn(move || {
+                for number in 0..SIGNALS {
+                    // The last one is taken, and its fiber is on its way to wait for the next.
+                    while seen.load(Ordering::Acquire) < number {
+                        std::hint::spin_loop();
+                    }
+                    spin_until(Instant::now() + Duration::from_nanos(number as u64 % 64 * 50));
+                    crate::raise(Signal::USER1);
+                }
+            });
+            fibers(move || {
+                let open = descriptors();
+                for number in 1..=SIGNALS {
+                    let came = flux::timeout(PATIENCE, || signal::wait(&[Signal::USER1]));
+                    came.expect("a signal is not lost").unwrap();
+                    taken.store(number, Ordering::Release);
+                }
+                until("the other thread has ended", || raiser.is_finished());
+                expect_nothing_left(open);
+                raiser.join().unwrap();
             });
         },
     );

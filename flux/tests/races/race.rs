@@ -260,6 +260,10 @@ impl Race {
         self.contest.complete();
     }
 
+    pub(crate) fn is_shielded(&self) -> bool {
+        !self.stop.ends_the_op()
+    }
+
     pub(crate) fn brings_nothing(&self) -> bool {
         self.contest.brings_nothing()
     }
