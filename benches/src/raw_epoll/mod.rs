@@ -1,9 +1,10 @@
-//! The limit on epoll: a callback loop written by hand, with the registration that flux has.
+//! The limit on epoll: a callback loop written by hand, on edges as flux has them.
 //!
-//! Each socket is registered once, for edges. An edge is answered by one `recv` into the connection's own
-//! buffer, and by more only while they fill it: a short read has emptied the socket, and what comes next is
-//! an edge. `send` is tried inline, and what it leaves waits for an edge. No fibers, no queues, no timers, no
-//! cancellation: with one `epoll_wait` a turn, one `recv` and one `send` a message, there is nothing to leave out.
+//! Each socket is registered once, for what its work needs. An edge is answered by one `recv` into the
+//! connection's own buffer, and by more only while they fill it: a short read has emptied the socket, and what
+//! comes next is an edge. `send` is tried inline, and what it leaves waits for an edge. No fibers, no queues, no
+//! timers, no cancellation: with one `epoll_wait` a turn, one `recv` and one `send` a message, there is nothing to
+//! leave out.
 
 mod echo;
 mod feed;
