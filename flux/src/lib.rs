@@ -38,6 +38,13 @@
 //! 4. **Nothing is dropped.** A full submission queue overflows into a queue that keeps the order, and a
 //!    cancel is never lost.
 //!
+//! # Sockets
+//!
+//! [`net`] has those of std under their names: [`TcpListener`](net::TcpListener) and
+//! [`TcpStream`](net::TcpStream), [`UdpSocket`](net::UdpSocket), [`UnixListener`](net::UnixListener) and
+//! [`UnixStream`](net::UnixStream). Streams are [`Read`](std::io::Read) and [`Write`](std::io::Write), so that
+//! libraries work on them as they are.
+//!
 //! # Cancelling
 //!
 //! Cancellation is a value. [`JoinHandle::cancel`] sets a flag that stays: the call that the fiber is
@@ -76,6 +83,7 @@ compile_error!(
 #[cfg(test)]
 extern crate self as flux;
 
+mod callbacks;
 mod clock;
 mod config;
 mod engine;
@@ -103,7 +111,8 @@ pub mod sync;
 mod sys;
 mod task;
 pub mod time;
-mod timer;
+pub mod timer;
+mod wheel;
 
 pub use flux_macros::{fiber, init, main};
 
