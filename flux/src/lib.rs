@@ -83,7 +83,6 @@ compile_error!(
 #[cfg(test)]
 extern crate self as flux;
 
-mod callbacks;
 mod clock;
 mod config;
 mod engine;
@@ -111,8 +110,7 @@ pub mod sync;
 mod sys;
 mod task;
 pub mod time;
-pub mod timer;
-mod wheel;
+mod timer;
 
 pub use flux_macros::{fiber, init, main};
 
