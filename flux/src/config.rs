@@ -150,6 +150,7 @@ pub struct Config {
     pub(crate) stacks: [StackPool; 3],
     pub(crate) prefault: usize,
     pub(crate) fibers: usize,
+    pub(crate) timers: usize,
     pub(crate) submission_entries: u32,
     pub(crate) grace: Duration,
 }
@@ -185,6 +186,7 @@ impl Config {
             ],
             prefault: 8 * 1024,
             fibers: 1024,
+            timers: 256,
             submission_entries: 512,
             grace: Duration::from_secs(5),
         }
@@ -233,6 +235,12 @@ impl Config {
     /// How many fibers live at once, the main fiber and unjoined results included.
     pub const fn fibers(mut self, fibers_max: usize) -> Self {
         self.fibers = fibers_max;
+        self
+    }
+
+    /// How many callback timers there are at once: those that are set, and those whose handle is held.
+    pub const fn timers(mut self, timers_max: usize) -> Self {
+        self.timers = timers_max;
         self
     }
 
@@ -320,6 +328,10 @@ impl Config {
             self.fibers = parse_count(value)?;
             Some(())
         })?;
+        parse("FLUX_TIMERS", "a number of callback timers", &mut |value| {
+            self.timers = parse_count(value)?;
+            Some(())
+        })?;
         parse(
             "FLUX_GRACE",
             "a duration such as `500ms` or `5s`",
@@ -338,6 +350,12 @@ impl Config {
             return refuse(format!(
                 "`fibers` is {}, but must be from 1 (the main fiber) to {COUNT_MAX}",
                 self.fibers
+            ));
+        }
+        if self.timers > COUNT_MAX {
+            return refuse(format!(
+                "`timers` is {}, but {COUNT_MAX} is the most",
+                self.timers
             ));
         }
         for class in StackClass::ALL {

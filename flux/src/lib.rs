@@ -83,6 +83,7 @@ compile_error!(
 #[cfg(test)]
 extern crate self as flux;
 
+mod callbacks;
 mod clock;
 mod config;
 mod engine;
@@ -110,7 +111,8 @@ pub mod sync;
 mod sys;
 mod task;
 pub mod time;
-mod timer;
+pub mod timer;
+mod wheel;
 
 pub use flux_macros::{fiber, init, main};
 

@@ -11,7 +11,7 @@ use crate::config::StackClass;
 use crate::fiber::arena::Arena;
 use crate::fiber::block::{Block, NIL, State, Waiting};
 use crate::op::Op;
-use crate::timer::heap::Heap;
+use crate::wheel::{LAST_NS, Wheel};
 
 /// First in, first out, linked through `Block::next`. A block stands in one queue at a time.
 struct Queue {
@@ -66,7 +66,8 @@ pub(crate) struct Sched {
     reserved: Cell<u32>,
     current: Cell<u32>,
     live: Cell<u32>,
-    deadlines: RefCell<Heap>,
+    /// Those of fibers, by their index, and behind them those of callback timers.
+    deadlines: RefCell<Wheel>,
     /// The nearest of the deadlines, or `NEVER`: read each turn.
     nearest_ns: Cell<u64>,
     /// Whether new fibers are born cancelled: the main fiber has ended.
@@ -75,6 +76,16 @@ pub(crate) struct Sched {
 
 /// Later than any deadline.
 const NEVER: u64 = u64::MAX;
+const _: () = assert!(LAST_NS < NEVER);
+
+/// Whose deadline has come.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Expired {
+    /// A fiber's, which has been told, or is told so.
+    Fiber(CancelPath),
+    /// A callback timer's, by its place.
+    Timer(u32),
+}
 
 /// How a cancel reaches its fiber.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,7 +98,7 @@ pub(crate) enum CancelPath {
 
 impl Sched {
     #[track_caller]
-    pub(crate) fn new(fibers_max: usize) -> Self {
+    pub(crate) fn new(fibers_max: usize, timers_max: usize) -> Self {
         Self {
             arena: Arena::new(fibers_max),
             ready: Queue::new(),
@@ -96,7 +107,7 @@ impl Sched {
             reserved: Cell::new(0),
             current: Cell::new(NIL),
             live: Cell::new(0),
-            deadlines: RefCell::new(Heap::new(fibers_max)),
+            deadlines: RefCell::new(Wheel::new(fibers_max + timers_max)),
             nearest_ns: Cell::new(NEVER),
             closing: Cell::new(false),
         }
@@ -143,6 +154,19 @@ impl Sched {
         block.state.set(State::Ready);
         self.live.set(self.live.get() + 1);
         self.ready.push(&self.arena, index);
+    }
+
+    /// Lets a fiber, whose block is filled, run for the first time when a moment has come, or it is cancelled.
+    pub(crate) fn admit_at(&self, index: u32, start_ns: u64) {
+        let block = self.arena.block(index);
+        if self.closing.get() {
+            return self.admit(index);
+        }
+        block.cancelled.set(false);
+        block.state.set(State::Parked);
+        block.waiting.set(Waiting::Time);
+        self.live.set(self.live.get() + 1);
+        self.set_deadline(index, start_ns);
     }
 
     /// Marks a fiber as ended and wakes who waits for that. Its stack has been seen to.
@@ -264,8 +288,6 @@ impl Sched {
 
     #[inline]
     pub(crate) fn set_deadline(&self, index: u32, at_ns: u64) {
-        // `NEVER` stands for no deadline at all; 584 years are near enough.
-        let at_ns = at_ns.min(NEVER - 1);
         self.change_deadlines(|deadlines| deadlines.set(index, at_ns));
     }
 
@@ -274,7 +296,7 @@ impl Sched {
         self.change_deadlines(|deadlines| deadlines.remove(index));
     }
 
-    fn change_deadlines<R>(&self, change: impl FnOnce(&mut Heap) -> R) -> R {
+    fn change_deadlines<R>(&self, change: impl FnOnce(&mut Wheel) -> R) -> R {
         let mut deadlines = self.deadlines.borrow_mut();
         let result = change(&mut deadlines);
         self.nearest_ns.set(deadlines.next().unwrap_or(NEVER));
@@ -291,12 +313,30 @@ impl Sched {
         self.deadlines.borrow().len()
     }
 
-    /// Ends one wait whose deadline has come; `None` when there is none.
-    pub(crate) fn expire_one(&self, now_ns: u64) -> Option<CancelPath> {
-        let index = self.change_deadlines(|deadlines| deadlines.pop_due(now_ns))?;
-        let block = self.arena.block(index);
+    #[inline]
+    pub(crate) fn set_timer(&self, timer: u32, at_ns: u64) {
+        let id = self.arena.count() + timer;
+        self.change_deadlines(|deadlines| deadlines.set(id, at_ns));
+    }
+
+    #[inline]
+    pub(crate) fn clear_timer(&self, timer: u32) {
+        let id = self.arena.count() + timer;
+        self.change_deadlines(|deadlines| deadlines.remove(id));
+    }
+
+    /// Takes out one deadline that has come; `None` when there is none, or when the work is used up: each
+    /// deadline that is looked at costs 1.
+    #[inline]
+    pub(crate) fn expire_one(&self, now_ns: u64, work: &mut u32) -> Option<Expired> {
+        let id = self.change_deadlines(|deadlines| deadlines.expire(now_ns, work))?;
+        let count = self.arena.count();
+        if id >= count {
+            return Some(Expired::Timer(id - count));
+        }
+        let block = self.arena.block(id);
         block.timed_out.set(true);
-        Some(self.interrupt(block, index))
+        Some(Expired::Fiber(self.interrupt(block, id)))
     }
 
     fn interrupt(&self, block: &Block, index: u32) -> CancelPath {

@@ -22,7 +22,7 @@ fn ready(sched: &Sched) -> Vec<u32> {
 
 #[test]
 fn fibers_run_in_the_order_in_which_they_became_ready() {
-    let sched = Sched::new(4);
+    let sched = Sched::new(4, 2);
     let all: Vec<u32> = (0..4)
         .map(|_| spawn(&sched, StackClass::Small).unwrap())
         .collect();
@@ -38,7 +38,7 @@ fn fibers_run_in_the_order_in_which_they_became_ready() {
 
 #[test]
 fn a_stack_goes_to_the_fiber_of_its_class_that_waited_longest() {
-    let sched = Sched::new(4);
+    let sched = Sched::new(4, 2);
     let small: Vec<u32> = (0..2)
         .map(|_| spawn(&sched, StackClass::Small).unwrap())
         .collect();
@@ -56,7 +56,7 @@ fn a_stack_goes_to_the_fiber_of_its_class_that_waited_longest() {
 
 #[test]
 fn a_freed_block_is_kept_for_the_spawn_that_waited() {
-    let sched = Sched::new(2);
+    let sched = Sched::new(2, 2);
     let (waiter, other) = (
         spawn(&sched, StackClass::Small).unwrap(),
         spawn(&sched, StackClass::Small).unwrap(),
@@ -75,7 +75,7 @@ fn a_freed_block_is_kept_for_the_spawn_that_waited() {
 
 #[test]
 fn a_cancel_wakes_those_whose_wait_can_end_early_and_flags_the_others() {
-    let sched = Sched::new(1);
+    let sched = Sched::new(1, 2);
     let index = spawn(&sched, StackClass::Small).unwrap();
     for (waiting, woken) in [
         (Waiting::Time, true),
@@ -100,7 +100,7 @@ fn a_cancel_wakes_those_whose_wait_can_end_early_and_flags_the_others() {
 
 #[test]
 fn a_shield_hides_the_flag_and_keeps_the_wait() {
-    let sched = Sched::new(1);
+    let sched = Sched::new(1, 2);
     let index = spawn(&sched, StackClass::Small).unwrap();
     ready(&sched);
     sched.arena.block(index).shields.set(1);
@@ -114,7 +114,7 @@ fn a_shield_hides_the_flag_and_keeps_the_wait() {
 
 #[test]
 fn deadlines_end_waits_in_their_order_and_no_others() {
-    let sched = Sched::new(3);
+    let sched = Sched::new(3, 2);
     let all: Vec<u32> = (0..3)
         .map(|_| spawn(&sched, StackClass::Small).unwrap())
         .collect();
@@ -124,7 +124,7 @@ fn deadlines_end_waits_in_their_order_and_no_others() {
         sched.set_deadline(*index, at);
     }
     assert_eq!(sched.next_deadline(), Some(10));
-    while sched.expire_one(25).is_some() {}
+    while sched.expire_one(25, &mut 100).is_some() {}
     assert_eq!(ready(&sched), [all[1], all[2]]);
     sched.clear_deadline(all[0]);
     assert_eq!(sched.next_deadline(), None);
@@ -132,7 +132,7 @@ fn deadlines_end_waits_in_their_order_and_no_others() {
 
 #[test]
 fn a_fiber_that_is_spawned_while_closing_is_born_cancelled() {
-    let sched = Sched::new(1);
+    let sched = Sched::new(1, 2);
     sched.close();
     let index = spawn(&sched, StackClass::Small).unwrap();
     assert!(sched.arena.block(index).hears_cancel());
@@ -140,7 +140,7 @@ fn a_fiber_that_is_spawned_while_closing_is_born_cancelled() {
 
 #[test]
 fn a_deadlock_report_names_limits_and_waiters() {
-    let sched = Sched::new(2);
+    let sched = Sched::new(2, 2);
     let (holder, unstarted) = (
         spawn(&sched, StackClass::Small).unwrap(),
         spawn(&sched, StackClass::Small).unwrap(),

@@ -28,8 +28,16 @@ pub struct Stats {
     pub fibers_max: usize,
     /// The stacks of each class, in the order of [`StackClass::ALL`].
     pub stacks: [StackStats; 3],
-    /// Deadlines that are set.
+    /// Deadlines that are set, of fibers and of callback timers.
     pub deadlines: usize,
+    /// Callback timers that are set, or whose handle is held.
+    pub timers_in_use: usize,
+    /// The most of them at once.
+    pub timers_high_water: usize,
+    /// As many as there can be (`timers`).
+    pub timers_max: usize,
+    /// Callbacks of timers that panicked, which ended them.
+    pub timers_panicked: u64,
     /// Requests that were handed to the engine and are not done.
     pub ops_in_flight: usize,
     /// Requests that are done.
@@ -111,6 +119,10 @@ pub fn stats() -> Stats {
                 }
             }),
             deadlines: reactor.sched.deadlines(),
+            timers_in_use: reactor.callbacks.in_use() as usize,
+            timers_high_water: reactor.callbacks.high_water() as usize,
+            timers_max: reactor.callbacks.len(),
+            timers_panicked: reactor.callbacks.panics(),
             ops_in_flight: engine.in_flight(),
             ops_completed: counters.completions,
             kernel_entries: counters.enters,

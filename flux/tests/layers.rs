@@ -16,19 +16,20 @@ const LAYERS: [&[&str]; 10] = [
     &["op"],
     &["engine"],
     &["stack", "fiber"],
-    &["timer"],
+    &["wheel", "callbacks"],
     &["sched"],
     &["reactor"],
     &["task"],
-    &["net", "time", "sync", "signal"],
+    &["net", "time", "timer", "sync", "signal"],
     &["stats", "macro_support"],
 ];
 /// The arrows between rooms of one layer.
-const BESIDE: [(&str, &str); 4] = [
+const BESIDE: [(&str, &str); 5] = [
     ("clock", "sys"),
     ("error", "sys"),
     ("config", "error"),
     ("fiber", "stack"),
+    ("timer", "time"),
 ];
 /// Crates that few may name: files, or rooms with their slash.
 const CRATES: [(&str, &[&str]); 3] = [
@@ -37,8 +38,18 @@ const CRATES: [(&str, &[&str]); 3] = [
     ("libc", &["sys/", "engine/"]),
 ];
 /// The rooms in which a file may open `unsafe_code`.
-const UNSAFE_ROOMS: [&str; 10] = [
-    "sys", "list", "op", "engine", "stack", "fiber", "reactor", "task", "net", "sync",
+const UNSAFE_ROOMS: [&str; 11] = [
+    "sys",
+    "list",
+    "op",
+    "engine",
+    "stack",
+    "fiber",
+    "callbacks",
+    "reactor",
+    "task",
+    "net",
+    "sync",
 ];
 /// A file that is longer has a wall to find.
 const LINES_MAX: usize = 450;

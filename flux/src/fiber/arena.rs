@@ -34,10 +34,11 @@ impl Arena {
     /// `count` free blocks; `Config::check` keeps the count far below `u32::MAX`.
     #[track_caller]
     pub(crate) fn new(count: usize) -> Self {
-        let blocks: Box<[Block]> = (0..count).map(|_| Block::new()).collect();
+        // One more: the loop's own.
+        let blocks: Box<[Block]> = (0..=count).map(|_| Block::new()).collect();
         let arena = Self {
             blocks,
-            cold: (0..count)
+            cold: (0..=count)
                 .map(|_| Cold {
                     name: Cell::new(""),
                     spawned_at: Cell::new(Location::caller()),
@@ -48,7 +49,8 @@ impl Arena {
             high_water: Cell::new(0),
             next_id: Cell::new(take_range()),
         };
-        for index in (0..u32::try_from(count).unwrap_or(NIL)).rev() {
+        arena.block(arena.loops_own()).suspend_bans.set(1);
+        for index in (0..arena.count()).rev() {
             arena.block(index).next.set(arena.free.get());
             arena.free.set(index);
         }
@@ -115,7 +117,28 @@ impl Arena {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.blocks.len()
+        self.blocks.len() - 1
+    }
+
+    /// As [`len`](Self::len): one more than the highest index of a fiber.
+    #[inline]
+    pub(crate) fn count(&self) -> u32 {
+        // Far below `u32::MAX`, by `Config::check`.
+        #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
+        let count = self.len() as u32;
+        count
+    }
+
+    /// The block that stands for the loop itself while it runs what is no fiber, and must not suspend. It is
+    /// never handed out, and counts nowhere.
+    #[inline]
+    pub(crate) fn loops_own(&self) -> u32 {
+        self.count()
+    }
+
+    /// Says where that which the loop is about to run was made.
+    pub(crate) fn set_made_at(&self, index: u32, at: &'static Location<'static>) {
+        self.cold[index as usize].spawned_at.set(at);
     }
 
     /// Blocks of fibers that live, or whose results nobody has taken yet.

@@ -108,7 +108,7 @@ pub(super) fn send(
         return Ok(0);
     }
     with(|reactor| {
-        if let Err(stopped) = reactor.may_wait() {
+        if let Err(stopped) = reactor.may_go_on() {
             return if std::thread::panicking() {
                 once(socket::send_now(fd, bytes))
             } else {

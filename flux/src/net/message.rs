@@ -102,7 +102,7 @@ fn send_message(
 ) -> io::Result<usize> {
     let message = Outgoing::new(parts, address);
     with(|reactor| {
-        if let Err(stopped) = reactor.may_wait() {
+        if let Err(stopped) = reactor.may_go_on() {
             return if std::thread::panicking() {
                 once(socket::send_message_now(fd, &message))
             } else {

@@ -9,6 +9,7 @@ use std::panic::Location;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::callbacks::Callbacks;
 use crate::clock::Clock;
 use crate::config::{Config, Core, EventEngine, StackClass};
 use crate::engine::Engine;
@@ -117,7 +118,8 @@ fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitErr
         Some(refused) => log::info!("engine: {}; {refused}", engine.name()),
     }
     Ok(Reactor {
-        sched: Sched::new(config.fibers),
+        sched: Sched::new(config.fibers, config.timers),
+        callbacks: Callbacks::new(config.timers),
         engine: RefCell::new(engine),
         // Kept for as long as the process: whoever asks gets it without a copy.
         refused: refused.map(|error| &*error.to_string().leak()),

@@ -8,9 +8,10 @@
 //! [`Reactor::turn`] is where both meet. Reaping never resumes a fiber and never calls user code: it fills
 //! the ready queue, which the next turn runs.
 //!
-//! Owns the turn, the start and the end of fibers on their stacks, and the closing down. What a fiber may
-//! ask for while it runs is in [`park`]; how a reactor is made is in [`init`]; how it is found again is in
-//! [`current`]; who is named when a stack overflows is in [`overflow`].
+//! Owns the turn, the start and the end of fibers on their stacks, and cancelling. What a fiber may ask for
+//! while it runs is in [`park`]; how a reactor is made is in [`init`]; how it is found again is in [`current`];
+//! how the main fiber begins and everything ends is in [`main_fiber`]; who is named when a stack overflows is in
+//! [`overflow`].
 
 #![allow(
     unsafe_code,
@@ -19,6 +20,7 @@
 
 pub(crate) mod current;
 mod init;
+mod main_fiber;
 mod overflow;
 pub(crate) mod park;
 #[cfg(test)]
@@ -27,30 +29,26 @@ mod refusal_tests;
 
 pub use init::{init, pin_to_core, unpin_thread};
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
-use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::time::Duration;
 
+use crate::callbacks::Callbacks;
 use crate::clock::Clock;
-use crate::config::{Config, Idle, StackClass};
+use crate::config::{Config, Idle};
 use crate::engine::{CancelOutcome, Engine, Wait};
-use crate::error::RunError;
-use crate::fiber::block::{Block, NIL, SlotFn, State, Waiting};
-use crate::sched::{CancelPath, Sched};
+use crate::fiber::block::{Block, NIL, State, Waiting};
+use crate::sched::{CancelPath, Expired, Sched};
 use crate::stack::Slab;
-use crate::sys::say;
 use crate::sys::signal::FaultGuard;
 
 /// The most fibers that a turn resumes before it looks at the kernel again.
 const RUN_MAX: u32 = 256;
+/// The most deadlines that a turn looks at.
+const EXPIRE_MAX: u32 = 1024;
 /// Inline successes (a send that the socket took at once) before a fiber lets the others run.
 pub(crate) const BUDGET: u8 = 64;
-/// The names printed of fibers that outlast the grace period.
-const LEFT_MAX: usize = 32;
 
 /// The reactor of this process: made by [`Config::init`], used up by [`run`](Self::run).
 ///
@@ -69,6 +67,7 @@ const LEFT_MAX: usize = 32;
 #[must_use = "a reactor does nothing until it is `run`"]
 pub struct Reactor {
     pub(crate) sched: Sched,
+    pub(crate) callbacks: Callbacks,
     pub(crate) engine: RefCell<Engine>,
     /// Why a better engine is not in use.
     pub(crate) refused: Option<&'static str>,
@@ -116,15 +115,38 @@ impl Reactor {
         Ok(Turn::Went)
     }
 
-    /// Ends the waits whose time is over. Reads the clock only if there is one to end.
+    /// Ends the waits whose time is over, and calls what is due, but not without end. Reads the clock only if
+    /// there is a deadline.
     #[inline]
     fn fire_deadlines(&self) {
         if self.sched.next_deadline().is_some() {
-            let now = self.clock.cached();
-            while let Some(path) = self.sched.expire_one(now) {
-                self.follow(&path);
+            let now_ns = self.clock.cached();
+            let mut work = EXPIRE_MAX;
+            while let Some(expired) = self.sched.expire_one(now_ns, &mut work) {
+                match expired {
+                    Expired::Fiber(path) => self.follow(&path),
+                    Expired::Timer(timer) => self.call_back(timer, now_ns),
+                }
             }
         }
+    }
+
+    /// Runs the closure of a timer that is due, on the loop's own stack and block.
+    fn call_back(&self, timer: u32, now_ns: u64) {
+        let own = self.sched.arena.loops_own();
+        self.sched
+            .arena
+            .set_made_at(own, self.callbacks.made_at(timer));
+        let block = self.sched.arena.block(own);
+        block.budget.set(BUDGET);
+        // `shutdown` cancels its caller.
+        block.cancelled.set(false);
+        self.sched.set_current(own);
+        let again = self.callbacks.run(timer, now_ns);
+        if let Some(next_ns) = self.callbacks.finish(timer, again) {
+            self.sched.set_timer(timer, next_ns);
+        }
+        self.sched.set_current(NIL);
     }
 
     /// Runs the fibers that were ready when the turn began, but not without end.
@@ -216,7 +238,11 @@ impl Reactor {
             };
             block.stack.set(slot);
         }
-        block.waiting.set(Waiting::Nothing);
+        if block.waiting.replace(Waiting::Nothing) == Waiting::Time {
+            // It was cancelled before the moment that it was to start at.
+            self.sched.clear_deadline(index);
+            block.timed_out.set(false);
+        }
         block.started.set(true);
         let stack = slab.stack(block.stack.get());
         // SAFETY:
@@ -276,9 +302,11 @@ impl Reactor {
         }
     }
 
-    /// Cancels all fibers but the calling one, and starts the grace period.
+    /// Cancels all fibers but the calling one, and all callbacks, and starts the grace period.
     pub(crate) fn close(&self) {
         self.sched.close();
+        self.callbacks
+            .remove_all(|timer| self.sched.clear_timer(timer));
         let grace = u64::try_from(self.config.grace.as_nanos()).unwrap_or(u64::MAX);
         if self.grace_ends_ns.get().is_none() {
             self.grace_ends_ns
@@ -291,158 +319,4 @@ impl Reactor {
             }
         }
     }
-
-    /// Runs `main` as the main fiber, on a large stack, until it and all others have ended.
-    ///
-    /// When `main` returns the others are cancelled, and have [`Config::grace`] to end; those that are left
-    /// then are named on stderr, and their memory is never used again.
-    ///
-    /// # Errors
-    /// - [`RunError::Deadlock`]: every fiber waited for another one. They were cancelled, as at the end.
-    /// - [`RunError::MainLeft`]: `main` itself did not end within the grace period after
-    ///   [`shutdown`](crate::shutdown).
-    /// - [`RunError::Engine`]: the kernel refused to go on.
-    ///
-    /// # Panics
-    /// With what `main` panicked with.
-    // `'static`, since a main fiber that does not end is left behind, with all that it captured.
-    #[track_caller]
-    pub fn run<T>(self, main: impl FnOnce() -> T + 'static) -> Result<T, RunError> {
-        let frame = MainFrame {
-            body: Cell::new(Some(main)),
-            outcome: Cell::new(None),
-        };
-        // Not dropped unless every fiber has ended, and with it every op: what is left may be known to the
-        // kernel.
-        let mut reactor = ManuallyDrop::new(self);
-        let verdict = {
-            let _current = current::Entered::new(&reactor);
-            reactor.admit_main(&frame, Location::caller());
-            let unwinding = AbortOnDrop;
-            let verdict = reactor.drive();
-            std::mem::forget(unwinding);
-            verdict
-        };
-        if reactor.sched.live() == 0 {
-            // SAFETY: dropped once, here, and not used again.
-            unsafe { ManuallyDrop::drop(&mut reactor) };
-        } else {
-            reactor.pinned.give_up();
-            current::Claim::give_up();
-        }
-        verdict?;
-        match frame.outcome.take() {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(payload)) => resume_unwind(payload),
-            None => Err(RunError::MainLeft),
-        }
-    }
-
-    fn admit_main<F: FnOnce() -> T, T>(
-        &self,
-        frame: &MainFrame<F, T>,
-        at: &'static Location<'static>,
-    ) {
-        let index = self
-            .sched
-            .take_block("main", at)
-            .expect("a new reactor has a free control block: `Config::check` wants one");
-        let block = self.sched.arena.block(index);
-        block.class.set(StackClass::Large);
-        block.has_handle.set(false);
-        block.write_slot(std::ptr::from_ref(frame));
-        let run: SlotFn = run_main::<F, T>;
-        block.run.set(run);
-        self.sched.admit(index);
-    }
-
-    /// Turns until every fiber has ended, or is given up.
-    fn drive(&self) -> Result<(), RunError> {
-        let mut verdict = Ok(());
-        loop {
-            let turn = self.turn().map_err(RunError::Engine)?;
-            if self.sched.live() == 0 {
-                break;
-            }
-            match (turn, self.grace_ends_ns.get()) {
-                (Turn::Went, None) => {}
-                (Turn::Went, Some(end)) if self.clock.precise() < end => {}
-                (Turn::Stuck, None) => {
-                    verdict = Err(RunError::Deadlock(self.deadlock_report()));
-                    self.close();
-                }
-                (_, Some(_)) => {
-                    self.name_those_left();
-                    break;
-                }
-            }
-        }
-        verdict
-    }
-
-    fn deadlock_report(&self) -> String {
-        let slabs = self.slabs.borrow();
-        self.sched.deadlock_report(&StackClass::ALL.map(|class| {
-            let slab = &slabs[class.index()];
-            (class, slab.in_use(), slab.count())
-        }))
-    }
-
-    #[cold]
-    fn name_those_left(&self) {
-        let arena = &self.sched.arena;
-        say(format_args!(
-            "flux: {} fibers were cancelled and have not ended (`grace` is {:?}):",
-            self.sched.live(),
-            self.config.grace
-        ));
-        let left = arena
-            .used()
-            .filter(|index| arena.block(*index).state.get() != State::Done);
-        for index in left.take(LEFT_MAX) {
-            say(format_args!(
-                "  fiber `{}`, spawned at {}, waits for {}",
-                arena.name(index),
-                arena.spawned_at(index),
-                arena.block(index).waiting.get().describe()
-            ));
-        }
-    }
-}
-
-/// Ends the process when the loop itself panics: fibers would be left with frames that nobody keeps.
-struct AbortOnDrop;
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        say(format_args!(
-            "flux: the reactor itself panicked, which is a bug of flux; aborting"
-        ));
-        std::process::abort();
-    }
-}
-
-/// What [`Reactor::run`] and the main fiber share, in the frame of the former.
-struct MainFrame<F, T> {
-    body: Cell<Option<F>>,
-    outcome: Cell<Option<Result<T, Box<dyn Any + Send>>>>,
-}
-
-/// The main fiber, from its first to its last moment.
-///
-/// # Safety
-/// The block's slot holds the address of a `MainFrame<F, T>` that is alive.
-unsafe fn run_main<F: FnOnce() -> T, T>(block: *const ()) {
-    // SAFETY: the reactor starts a context with the address of its own block, which is alive.
-    let block = unsafe { &*block.cast::<Block>() };
-    // SAFETY: the slot holds this pointer (caller), and is read once.
-    let frame: *const MainFrame<F, T> = unsafe { block.take_slot() };
-    // SAFETY: alive: `run` holds it, and drives the loop that this fiber runs in. Once `run` gives the fiber
-    // up it is not resumed again, so that it does not come back to use the reference.
-    let frame = unsafe { &*frame };
-    if let Some(body) = frame.body.take() {
-        let outcome = catch_unwind(AssertUnwindSafe(body));
-        frame.outcome.set(Some(outcome));
-    }
-    current::with(Reactor::close);
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::error::Stopped;
 use crate::fiber::block::{Block, Deadline, NIL, State, Waiting};
 use crate::op::{Op, Request, State as OpState};
-use crate::reactor::Reactor;
+use crate::reactor::{Reactor, current};
 use crate::sys::{errno, say};
 
 /// The deadlines around, and inside, a `timeout`.
@@ -51,6 +51,13 @@ impl Reactor {
     #[track_caller]
     pub(crate) fn may_wait(&self) -> Result<(), Stopped> {
         may_wait(self.me())
+    }
+
+    /// Refuses to go on when the fiber was cancelled, its deadline has passed, or a panic unwinds; for calls that
+    /// may do without waiting.
+    #[inline]
+    pub(crate) fn may_go_on(&self) -> Result<(), Stopped> {
+        may_go_on(self.me())
     }
 
     /// Whether the running fiber could be suspended at all, should it have to wait.
@@ -303,6 +310,12 @@ fn may_wait(block: &Block) -> Result<(), Stopped> {
     if block.suspend_bans.get() > 0 {
         suspended_in_no_suspend();
     }
+    may_go_on(block)
+}
+
+/// See [`Reactor::may_go_on`].
+#[inline]
+fn may_go_on(block: &Block) -> Result<(), Stopped> {
     // Other fibers would see `panicking()` true, and poison locks that they drop.
     if block.hears_cancel() || std::thread::panicking() {
         return Err(Stopped::Cancelled);
@@ -352,5 +365,17 @@ pub(crate) fn not_nested(call: &str) -> ! {
 #[cold]
 #[track_caller]
 fn suspended_in_no_suspend() -> ! {
-    panic!("a call inside `flux::no_suspend` would suspend the fiber; move it out of that closure");
+    let callback = current::try_with(|reactor| {
+        let own = reactor.sched.arena.loops_own();
+        (reactor.sched.current() == own).then(|| reactor.sched.arena.spawned_at(own))
+    });
+    match callback.flatten() {
+        Some(made_at) => panic!(
+            "the callback of the timer made at {made_at} would suspend, and callbacks run on the loop itself: \
+             give the timer a `.fiber(..)` instead, or let the callback spawn one"
+        ),
+        None => panic!(
+            "a call inside `flux::no_suspend` would suspend the fiber; move it out of that closure"
+        ),
+    }
 }

@@ -107,13 +107,20 @@ impl<T> JoinHandle<T> {
     /// Outside of a fiber.
     #[track_caller]
     pub fn cancel(&self) {
-        current::with(|reactor| {
-            if let Some(block) = self.block(reactor)
-                && block.state.get() != State::Done
-            {
-                reactor.cancel(self.index);
-            }
-        });
+        current::with(|reactor| self.cancel_on(reactor));
+    }
+
+    /// As [`cancel`](Self::cancel), also where there is no reactor any more.
+    pub(crate) fn cancel_if_there(&self) {
+        current::try_with(|reactor| self.cancel_on(reactor));
+    }
+
+    fn cancel_on(&self, reactor: &Reactor) {
+        if let Some(block) = self.block(reactor)
+            && block.state.get() != State::Done
+        {
+            reactor.cancel(self.index);
+        }
     }
 
     /// Whether the fiber has ended, so that [`join`](Self::join) would not wait.

@@ -75,6 +75,29 @@ pub fn try_spawn<S: IntoFiber>(fiber: S) -> Result<JoinHandle<S::Output>, Full<S
     })
 }
 
+/// Spawns a fiber that first runs at a moment, and whose body is made of a value; gives the value back when all
+/// control blocks are in use.
+///
+/// Until its time, or its being cancelled, it has no stack.
+#[track_caller]
+pub(crate) fn try_spawn_at<V, T, B: FnOnce() -> T>(
+    start_ns: u64,
+    (class, name): (StackClass, &'static str),
+    at: &'static Location<'static>,
+    value: V,
+    body: impl FnOnce(V) -> B,
+) -> Result<JoinHandle<T>, Full<V>> {
+    current::with(|reactor| {
+        has_stacks(reactor, class, name);
+        let Some(index) = reactor.sched.take_block(name, at) else {
+            return Err(Full::new(value, name, reactor.config.fibers));
+        };
+        let handle = prepare(reactor, index, class, body(value), ptr::null());
+        reactor.sched.admit_at(index, start_ns);
+        Ok(handle)
+    })
+}
+
 /// Spawns a closure under a name, and on a stack class, of the caller's choice.
 ///
 /// # Example
@@ -200,15 +223,27 @@ pub(super) fn fill<T, F: FnOnce() -> T>(
     body: F,
     family: *const Children,
 ) -> JoinHandle<T> {
+    let handle = prepare(reactor, index, class, body, family);
+    reactor.sched.admit(index);
+    handle
+}
+
+/// Fills a block.
+#[inline]
+fn prepare<T, F: FnOnce() -> T>(
+    reactor: &Reactor,
+    index: u32,
+    class: StackClass,
+    body: F,
+    family: *const Children,
+) -> JoinHandle<T> {
     let block = reactor.sched.arena.block(index);
     block.class.set(class);
     block.has_handle.set(true);
     block.family.set(family);
     block.run.set(run_body::<F, T>);
     block.write_slot(body);
-    let handle = JoinHandle::new(index, block.id.get());
-    reactor.sched.admit(index);
-    handle
+    JoinHandle::new(index, block.id.get())
 }
 
 /// A fiber from its first to its last moment.

@@ -1,6 +1,7 @@
 //! Moments, and waiting for them.
 
 mod instant;
+mod interval;
 
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use crate::reactor::{current, park};
 
 pub use crate::task::timeout;
 pub use instant::{Instant, cycles, cycles_per_us, now, now_precise};
+pub(crate) use interval::period_ns;
+pub use interval::{Interval, Moment, interval, interval_at};
 
 /// Waits for so long; never shorter.
 ///
