@@ -46,6 +46,7 @@ use proc_macro::TokenStream;
 /// | `idle` | `"block"`, `"spin"`, `"spin 50us"` | `"block"`; `"spin 50us"` spins that long, then blocks |
 /// | `stacks(small = n, medium = n, large = n)` | how many stacks of each class; `large` is at least 1 | 256, 32, 8 |
 /// | `fibers` | the most that live at once, at least 1 | 1024 |
+/// | `timers` | the most callback timers at once | 256 |
 /// | `grace` | a duration: `"5s"`, `"250ms"` | `"5s"` |
 ///
 /// A duration is a whole number with the unit `ns`, `us`, `ms`, or `s`. A count is a number, or a path

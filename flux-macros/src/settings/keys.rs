@@ -111,6 +111,10 @@ pub(super) fn fibers(entry: &Entry, faults: &mut Faults) -> Option<Count> {
     Some(count)
 }
 
+pub(super) fn timers(entry: &Entry, faults: &mut Faults) -> Option<Count> {
+    count(entry, "timers = 256", faults).map(|(count, _)| count)
+}
+
 pub(super) fn grace(entry: &Entry, faults: &mut Faults) -> Option<u64> {
     let example = "grace = \"5s\"";
     let (text, value) = entry.string(example, &format!("write `{example}`"), faults)?;

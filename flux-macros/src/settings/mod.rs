@@ -12,8 +12,10 @@ use crate::fault::Faults;
 use crate::value::Count;
 
 const KEYS: Keys = Keys {
-    known: &["engine", "core", "idle", "stacks", "fibers", "grace"],
-    later: &["feeds", "feed_buffer", "timers", "stall", "crate"],
+    known: &[
+        "engine", "core", "idle", "stacks", "fibers", "timers", "grace",
+    ],
+    later: &["feeds", "feed_buffer", "stall", "crate"],
 };
 
 const STACKS: Keys = Keys {
@@ -31,6 +33,7 @@ pub(crate) struct Settings {
     medium: Option<Count>,
     large: Option<Count>,
     fibers: Option<Count>,
+    timers: Option<Count>,
     grace_ns: Option<u64>,
 }
 
@@ -58,6 +61,7 @@ impl Settings {
                 "idle" => settings.idle = keys::idle(&entry, faults),
                 "stacks" => settings.stacks(&entry, faults),
                 "fibers" => settings.fibers = keys::fibers(&entry, faults),
+                "timers" => settings.timers = keys::timers(&entry, faults),
                 "grace" => settings.grace_ns = keys::grace(&entry, faults),
                 // `sort_out` keeps nothing else.
                 _ => {}
@@ -120,6 +124,9 @@ impl Settings {
         }
         if let Some(fibers) = &self.fibers {
             config.extend(quote_spanned!(at=> .fibers(#fibers)));
+        }
+        if let Some(timers) = &self.timers {
+            config.extend(quote_spanned!(at=> .timers(#timers)));
         }
         if let Some(grace_ns) = self.grace_ns {
             let grace = duration(grace_ns, at);
@@ -190,6 +197,7 @@ mod tests {
             "Config::new().stacks(StackClass::Small,0).stacks(StackClass::Medium,{letnumber:usize=N;number}).stacks(StackClass::Large,2)",
         );
         good("fibers = 0x10,", "Config::new().fibers(16)");
+        good("timers = 0", "Config::new().timers(0)");
         good(
             "grace = \"250ms\"",
             "Config::new().grace(Duration::from_nanos(250000000u64))",
@@ -305,8 +313,8 @@ mod tests {
 
     #[test]
     fn keys_of_later_versions_are_told_from_misspelt_ones() {
-        let keys = "the keys are `engine`, `core`, `idle`, `stacks`, `fibers`, `grace`";
-        for key in ["feeds", "feed_buffer", "timers", "stall", "crate"] {
+        let keys = "the keys are `engine`, `core`, `idle`, `stacks`, `fibers`, `timers`, `grace`";
+        for key in ["feeds", "feed_buffer", "stall", "crate"] {
             bad(
                 &format!("{key} = 1"),
                 &[&format!(

@@ -10,6 +10,7 @@ mod limits {
     idle = "spin 50us",
     stacks(small = limits::SMALL, medium = 4, large = 2),
     fibers = 0x10,
+    timers = 32,
     grace = "250ms",
 )]
 fn main() -> std::io::Result<()> {

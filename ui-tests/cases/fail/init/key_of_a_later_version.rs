@@ -1,4 +1,4 @@
 fn main() {
-    let reactor = flux::init!(timers = 256);
+    let reactor = flux::init!(stall = "10ms");
     drop(reactor);
 }
