@@ -84,8 +84,9 @@ impl Server {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{ErrorKind, Read, Write};
+    use std::io::{self, ErrorKind, Read, Write};
     use std::net::Shutdown;
+    use std::sync::{Mutex, PoisonError};
     use std::thread;
     use std::time::Duration;
 
@@ -101,9 +102,13 @@ mod tests {
         Server::Tokio,
     ];
 
+    /// A process has one reactor at a time, and tests run in parallel.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
     /// Runs `client` against an echo server that has one connection. The bytes that the server saw are as many
     /// as the client says. A server that goes silent is an error on the client's side, which has a time-out.
-    fn echo(server: Server, client: impl FnOnce(&mut TcpStream) -> u64) {
+    fn echo(server: Server, client: impl FnOnce(&mut TcpStream) -> io::Result<u64>) {
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ends = pairs(1).expect("loopback");
         let mut stream = ends.client.remove(0);
         let meter = Arc::new(Meter::new(u64::MAX, u64::MAX));
@@ -111,11 +116,17 @@ mod tests {
             let meter = Arc::clone(&meter);
             thread::spawn(move || server.echo(ends.server, &meter))
         };
-        let bytes = client(&mut stream);
-        let mut rest = Vec::new();
-        stream.read_to_end(&mut rest).expect("the server ends");
-        assert_eq!(rest, b"", "{server:?}");
-        serving.join().expect("no panic").expect("no fault");
+        let played = client(&mut stream).and_then(|bytes| {
+            let mut rest = Vec::new();
+            stream.read_to_end(&mut rest)?;
+            assert_eq!(rest, b"", "{server:?}");
+            Ok(bytes)
+        });
+        drop(stream);
+        // The server's own fault first: the client sees only that it went away.
+        let served = serving.join().expect("no panic");
+        assert!(served.is_ok(), "{server:?}: {served:?}, {played:?}");
+        let bytes = played.unwrap_or_else(|error| panic!("{server:?}: {error}"));
         assert_eq!(meter.seen_so_far(), bytes, "{server:?}");
     }
 
@@ -130,28 +141,26 @@ mod tests {
         for server in SERVERS {
             echo(server, |stream| {
                 // Nobody reads, until all buffers there and back are full: then the server waits in a send.
-                stream
-                    .set_write_timeout(Some(Duration::from_millis(100)))
-                    .expect("a socket option");
+                stream.set_write_timeout(Some(Duration::from_millis(100)))?;
                 let (mut sent, mut chunk) = (0, [0; 10_000]);
                 loop {
                     pattern(sent, &mut chunk);
                     match stream.write(&chunk) {
                         Ok(count) => sent += count as u64,
                         Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                        Err(error) => panic!("{server:?}: {error}"),
+                        Err(error) => return Err(error),
                     }
                 }
-                stream.shutdown(Shutdown::Write).expect("it is open");
+                stream.shutdown(Shutdown::Write)?;
                 let (mut back, mut expected) = (0, [0; 10_000]);
                 while back < sent {
-                    let count = stream.read(&mut chunk).expect("it comes back");
+                    let count = stream.read(&mut chunk)?;
                     assert_ne!(count, 0, "{server:?}: {back} of {sent} bytes came back");
                     pattern(back, &mut expected);
                     assert!(chunk[..count] == expected[..count], "{server:?}");
                     back += count as u64;
                 }
-                sent
+                Ok(sent)
             });
         }
     }
@@ -161,12 +170,12 @@ mod tests {
         for server in SERVERS {
             for _ in 0..100 {
                 echo(server, |stream| {
-                    stream.write_all(b"last").expect("room");
-                    stream.shutdown(Shutdown::Write).expect("it is open");
+                    stream.write_all(b"last")?;
+                    stream.shutdown(Shutdown::Write)?;
                     let mut back = [0; 4];
-                    stream.read_exact(&mut back).expect("it comes back");
+                    stream.read_exact(&mut back)?;
                     assert_eq!(&back, b"last", "{server:?}");
-                    4
+                    Ok(4)
                 });
             }
         }
