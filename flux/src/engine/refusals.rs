@@ -16,8 +16,7 @@ use crate::op::Request;
 /// A kind of entry into the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entry {
-    /// `io_uring_enter`; nothing is taken.
-    #[cfg(target_os = "linux")]
+    /// `io_uring_enter`, where there is one; nothing is taken.
     Ring,
     /// A wait for events; of a `kevent`, nothing of the list of changes is taken either.
     Wait,
@@ -44,6 +43,8 @@ impl Entry {
     /// The error codes that a kernel may refuse it with.
     fn codes(self) -> &'static [i32] {
         match self {
+            #[cfg(not(target_os = "linux"))]
+            Self::Ring => &[],
             #[cfg(target_os = "linux")]
             Self::Ring => &[
                 libc::EBUSY,
