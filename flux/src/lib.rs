@@ -118,7 +118,7 @@ pub use flux_macros::{fiber, init, main};
 
 pub use config::{Config, Core, EventEngine, Idle, StackClass};
 pub use error::{Elapsed, Full, InitError, JoinError, RunError, Stopped};
-pub use reactor::{Reactor, init, pin_to_core, unpin_thread};
+pub use reactor::{Reactor, idle, init, pin_to_core, set_idle, unpin_thread};
 pub use stats::{StackStats, Stats, stats};
 pub use task::{
     Builder, Fiber, IntoFiber, JoinHandle, Scope, ScopedJoinHandle, no_suspend, scope, shielded,

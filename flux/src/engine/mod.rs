@@ -174,6 +174,18 @@ fn of_another_system(engine: EventEngine, systems: &str) -> InitError {
     }
 }
 
+/// Tries a request at once, whatever the engine; `None` when it would have to wait.
+///
+/// # Safety
+/// The pointers of the request are good.
+pub(crate) unsafe fn try_now(op: &Op) -> Option<i32> {
+    let fd = op.request().fd()?;
+    // SAFETY: the caller's promise is passed on.
+    let tried = unsafe { attempt::call(fd, op.request(), attempt::First::No) };
+    let again = tried.would_wait() || tried.result == -libc::EINTR;
+    (!again).then_some(tried.result)
+}
+
 impl Engine {
     /// Makes the engine that was asked for, and lets it prove itself; with `auto`, the best that does. Answers
     /// too why a better one is not in use.

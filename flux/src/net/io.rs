@@ -30,6 +30,8 @@ const PAUSE_MAX_NS: u64 = 5_000_000;
 pub(super) enum Kind {
     /// A stream of TCP: who receives fewer bytes than asked for has received all.
     Stream,
+    /// The same, of a socket that the core itself asks while it spins.
+    HotStream,
     /// A stream of this machine: a receive stops where a descriptor was passed along.
     LocalStream,
     /// One datagram at a time, which may be empty.
@@ -66,7 +68,7 @@ pub(super) fn receive(
         loop {
             let (fd_number, len) = (fd.as_raw_fd(), length(buffer.len()));
             let request = match kind {
-                Kind::Stream => Request::Receive {
+                Kind::Stream | Kind::HotStream => Request::Receive {
                     fd: fd_number,
                     buffer: buffer.as_mut_ptr(),
                     len,
@@ -79,8 +81,14 @@ pub(super) fn receive(
                     peek,
                 },
             };
-            // SAFETY: `buffer` is borrowed for writing, and the descriptor kept open, by this frame.
-            match unsafe { reactor.perform(request, timeout) } {
+            let received = if kind == Kind::HotStream {
+                // SAFETY: `buffer` is borrowed for writing, and the descriptor kept open, by this frame.
+                unsafe { reactor.perform_hot(request, timeout) }
+            } else {
+                // SAFETY: as above.
+                unsafe { reactor.perform(request, timeout) }
+            };
+            match received {
                 Ok(count) => return Ok(count as usize),
                 // Refused before it began: a destructor has one attempt.
                 Err(_) if std::thread::panicking() => {

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -55,6 +56,8 @@ use crate::sys::socket;
 pub struct TcpStream {
     inner: Descriptor<std::net::TcpStream>,
     timeouts: Timeouts,
+    /// The core itself asks this socket while it spins.
+    hot: AtomicBool,
 }
 
 impl TcpStream {
@@ -102,7 +105,36 @@ impl TcpStream {
         Self {
             inner: Descriptor::new(inner),
             timeouts: Timeouts::default(),
+            hot: AtomicBool::new(false),
         }
+    }
+
+    #[inline]
+    fn kind(&self) -> Kind {
+        if self.hot.load(Ordering::Relaxed) {
+            Kind::HotStream
+        } else {
+            Kind::Stream
+        }
+    }
+
+    /// Lets the core itself ask this socket for bytes in every idle turn while it spins, instead of being told of
+    /// them by the kernel.
+    ///
+    /// For the one to four feeds that must not lose a microsecond: beyond four, and while the core sleeps when idle
+    /// ([`Idle::Block`](crate::Idle)), a read is the same as without. What it costs is a system call for each such
+    /// socket in every idle turn; what it gains depends on the machine, and `benches/README.md` has a figure of
+    /// one. One fiber at a time should read a hot socket: among several the order in which they get bytes is not
+    /// that in which they asked.
+    ///
+    /// This handle's own: a clone of the socket is not hot.
+    pub fn set_hot(&self, hot: bool) {
+        self.hot.store(hot, Ordering::Relaxed);
+    }
+
+    /// Whether the core asks this socket itself.
+    pub fn hot(&self) -> bool {
+        self.hot.load(Ordering::Relaxed)
     }
 
     timed_socket_methods!(std::net::TcpStream);
@@ -141,7 +173,7 @@ impl TcpStream {
     #[track_caller]
     pub fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let timeout = self.timeouts.read();
-        socket_io::receive(self.as_fd(), Kind::Stream, buffer, true, timeout)
+        socket_io::receive(self.as_fd(), self.kind(), buffer, true, timeout)
     }
 
     /// Sends small writes at once (on), or lets the system gather them (off, the default).
@@ -178,4 +210,4 @@ impl TcpStream {
 }
 
 descriptor_traits!(TcpStream);
-stream_traits!(TcpStream, Kind::Stream);
+stream_traits!(TcpStream);

@@ -44,13 +44,13 @@ macro_rules! descriptor_traits {
 
 /// Reading and writing, for a stream that holds `Timeouts` as `timeouts`, by value and by reference.
 macro_rules! stream_traits {
-    ($stream:ty, $kind:expr) => {
+    ($stream:ty) => {
         impl std::io::Read for &$stream {
             #[inline]
             #[track_caller]
             fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
                 let timeout = self.timeouts.read();
-                crate::net::io::receive(self.as_fd(), $kind, buffer, false, timeout)
+                crate::net::io::receive(self.as_fd(), self.kind(), buffer, false, timeout)
             }
 
             /// Fills the buffers in their order, by one call.
@@ -60,7 +60,7 @@ macro_rules! stream_traits {
                 buffers: &mut [std::io::IoSliceMut<'_>],
             ) -> std::io::Result<usize> {
                 let timeout = self.timeouts.read();
-                crate::net::message::receive_vectored(self.as_fd(), $kind, buffers, timeout)
+                crate::net::message::receive_vectored(self.as_fd(), self.kind(), buffers, timeout)
             }
         }
 
@@ -86,14 +86,14 @@ macro_rules! stream_traits {
             #[track_caller]
             fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
                 let timeout = self.timeouts.write();
-                crate::net::io::send(self.as_fd(), $kind, bytes, timeout)
+                crate::net::io::send(self.as_fd(), self.kind(), bytes, timeout)
             }
 
             /// Sends the parts in their order, by one call.
             #[track_caller]
             fn write_vectored(&mut self, parts: &[std::io::IoSlice<'_>]) -> std::io::Result<usize> {
                 let timeout = self.timeouts.write();
-                crate::net::message::send_vectored(self.as_fd(), $kind, parts, timeout)
+                crate::net::message::send_vectored(self.as_fd(), self.kind(), parts, timeout)
             }
 
             /// Does nothing: nothing is held back here.

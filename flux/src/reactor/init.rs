@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::error::{InitError, RunError};
 use crate::reactor::Reactor;
 use crate::reactor::current::{self, Claim};
+use crate::reactor::idle::Idling;
 use crate::reactor::overflow;
 use crate::sched::Sched;
 use crate::stack::Slab;
@@ -124,10 +125,10 @@ fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitErr
         // Kept for as long as the process: whoever asks gets it without a copy.
         refused: refused.map(|error| &*error.to_string().leak()),
         slabs: RefCell::new(slabs),
+        idling: Idling::new(config.idle),
         config,
         clock: Clock::new(),
         grace_ends_ns: Cell::new(None),
-        idle_since_ns: Cell::new(None),
         turns: Cell::new(0),
         switches: Cell::new(0),
         _fault_guard: FaultGuard::install(overflow::on_fault).ok(),

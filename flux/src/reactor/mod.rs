@@ -10,7 +10,7 @@
 //!
 //! Owns the turn, the start and the end of fibers on their stacks, and cancelling. What a fiber may ask for
 //! while it runs is in [`park`]; how a reactor is made is in [`init`]; how it is found again is in [`current`];
-//! how the main fiber begins and everything ends is in [`main_fiber`]; who is named when a stack overflows is in
+//! what the core does while nothing is ready is in [`idle`]; how the main fiber begins and everything ends is in [`main_fiber`]; who is named when a stack overflows is in
 //! [`overflow`].
 
 #![allow(
@@ -19,6 +19,7 @@
 )]
 
 pub(crate) mod current;
+mod idle;
 mod init;
 mod main_fiber;
 mod overflow;
@@ -27,20 +28,21 @@ pub(crate) mod park;
 #[cfg(target_os = "linux")]
 mod refusal_tests;
 
+pub use idle::{idle, set_idle};
 pub use init::{init, pin_to_core, unpin_thread};
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use crate::callbacks::Callbacks;
 use crate::clock::Clock;
-use crate::config::{Config, Idle};
+use crate::config::Config;
 use crate::engine::{CancelOutcome, Engine, Wait};
 use crate::fiber::block::{Block, NIL, State, Waiting};
 use crate::sched::{CancelPath, Expired, Sched};
 use crate::stack::Slab;
+use crate::sys::errno;
 use crate::sys::signal::FaultGuard;
 
 /// The most fibers that a turn resumes before it looks at the kernel again.
@@ -77,8 +79,7 @@ pub struct Reactor {
     pub(crate) clock: Clock,
     /// When the fibers that are left must have ended, once the main fiber has.
     grace_ends_ns: Cell<Option<u64>>,
-    /// Since when nothing was ready, while spinning for a limited time.
-    idle_since_ns: Cell<Option<u64>>,
+    idling: idle::Idling,
     pub(crate) turns: Cell<u64>,
     pub(crate) switches: Cell<u64>,
     /// `None` where the system does not let a handler be installed: then an overflow is told less well.
@@ -106,9 +107,12 @@ impl Reactor {
         self.clock.forget();
         self.fire_deadlines();
         self.run_ready();
-        let Some(wait) = self.patience() else {
+        let Some(mut wait) = self.patience() else {
             return Ok(Turn::Stuck);
         };
+        if self.idling.hot() > 0 && self.see_to_hot(wait) {
+            wait = Wait::Poll;
+        }
         self.engine
             .borrow_mut()
             .turn(wait, |op| self.sched.wake(op.fiber()))?;
@@ -154,7 +158,7 @@ impl Reactor {
     fn run_ready(&self) {
         let count = self.sched.ready_len().min(RUN_MAX);
         if count > 0 {
-            self.idle_since_ns.set(None);
+            self.idling.over();
         }
         for _ in 0..count {
             let Some(index) = self.sched.pop_ready() else {
@@ -162,45 +166,6 @@ impl Reactor {
             };
             self.resume(index);
         }
-    }
-
-    /// How long to wait in the kernel; `None` when that would be for ever and for nothing.
-    #[inline]
-    fn patience(&self) -> Option<Wait> {
-        if self.sched.ready_len() > 0 {
-            return Some(Wait::Poll);
-        }
-        let deadline = self.sched.next_deadline();
-        if deadline.is_none() && self.engine.borrow().in_flight() == 0 {
-            return None;
-        }
-        let spin = match self.config.idle {
-            Idle::Block => false,
-            Idle::Spin => true,
-            Idle::SpinThenBlock(time) => self.still_spinning(time),
-        };
-        if spin {
-            std::hint::spin_loop();
-            return Some(Wait::Poll);
-        }
-        let deadline = match (deadline, self.grace_ends_ns.get()) {
-            (Some(deadline), Some(grace)) => Some(deadline.min(grace)),
-            (deadline, grace) => deadline.or(grace),
-        };
-        Some(deadline.map_or(
-            Wait::Forever,
-            |at| match at.saturating_sub(self.clock.precise()) {
-                0 => Wait::Poll,
-                ns => Wait::AtMost(Duration::from_nanos(ns)),
-            },
-        ))
-    }
-
-    fn still_spinning(&self, time: Duration) -> bool {
-        let now = self.clock.precise();
-        let since = self.idle_since_ns.get().unwrap_or(now);
-        self.idle_since_ns.set(Some(since));
-        u128::from(now - since) < time.as_nanos()
     }
 
     // Fibers on their stacks.
@@ -295,6 +260,11 @@ impl Reactor {
         };
         // SAFETY: alive: the scheduler names an op only while its fiber is parked in it.
         let op = unsafe { &*op };
+        if self.withdraw_hot(op) {
+            op.complete(-errno::ECANCELED);
+            self.sched.wake(op.fiber());
+            return;
+        }
         // SAFETY: a fiber parks in an op after it was submitted to this engine (`Reactor::perform`).
         let outcome = unsafe { self.engine.borrow_mut().cancel(op) };
         if outcome == CancelOutcome::Done {

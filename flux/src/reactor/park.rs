@@ -162,6 +162,37 @@ impl Reactor {
         request: Request,
         timeout: Option<Duration>,
     ) -> io::Result<u32> {
+        // SAFETY: the caller's promise is passed on.
+        let submit = |op: &Op| unsafe { self.engine.borrow_mut().submit(op) };
+        self.perform_by(request, timeout, submit)
+    }
+
+    /// Does a receive on a socket that the core itself asks while it spins: see [`perform`](Self::perform).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Safety
+    /// As there.
+    #[track_caller]
+    pub(crate) unsafe fn perform_hot(
+        &self,
+        request: Request,
+        timeout: Option<Duration>,
+    ) -> io::Result<u32> {
+        // SAFETY: the caller's promise is passed on.
+        self.perform_by(request, timeout, |op| unsafe { self.submit_hot(op) })
+    }
+
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "for the reason that `wait` gives")]
+    #[track_caller]
+    fn perform_by(
+        &self,
+        request: Request,
+        timeout: Option<Duration>,
+        submit: impl FnOnce(&Op),
+    ) -> io::Result<u32> {
         let me = self.sched.current();
         let block = self.sched.arena.block(me);
         may_wait(block)?;
@@ -169,9 +200,9 @@ impl Reactor {
         let own_end = timeout.map(|timeout| end_of(self.clock.precise(), timeout));
         let limit = self.arm(me, block, own_end);
         block.op.set(&raw const op);
-        // SAFETY: the op stays in this frame until it is done (the loop below): a suspended frame is
-        // neither unwound nor left; what it points to stays for as long (caller).
-        unsafe { self.engine.borrow_mut().submit(&op) };
+        // The op stays in this frame until it is done (the loop below): a suspended frame is neither unwound
+        // nor left. What it points to stays for as long, by the promise of who calls.
+        submit(&op);
         if op.state() == OpState::Done {
             // An engine that makes the syscall itself did so at once.
             self.spend();

@@ -53,6 +53,15 @@ pub struct UnixStream {
 }
 
 impl UnixStream {
+    #[inline]
+    #[allow(
+        clippy::unused_self,
+        reason = "as that of a TCP stream, which can change"
+    )]
+    fn kind(&self) -> Kind {
+        Kind::LocalStream
+    }
+
     /// Connects to the listener at a path.
     ///
     /// # Suspends
@@ -129,4 +138,4 @@ impl UnixStream {
 }
 
 descriptor_traits!(UnixStream);
-stream_traits!(UnixStream, Kind::LocalStream);
+stream_traits!(UnixStream);
