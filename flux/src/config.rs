@@ -3,6 +3,8 @@
 //! Owns the defaults, the `FLUX_*` variables that override them, and the checks that need no kernel.
 //! Does not know how any of it is used.
 
+mod privileges;
+
 use std::fmt;
 use std::num::IntErrorKind;
 use std::time::Duration;
@@ -153,6 +155,9 @@ pub struct Config {
     pub(crate) timers: usize,
     pub(crate) submission_entries: u32,
     pub(crate) grace: Duration,
+    /// The real-time priority of the reactor's thread, if it is to have one.
+    pub(crate) realtime: Option<u8>,
+    pub(crate) lock_memory: bool,
 }
 
 impl Default for Config {
@@ -189,6 +194,8 @@ impl Config {
             timers: 256,
             submission_entries: 512,
             grace: Duration::from_secs(5),
+            realtime: None,
+            lock_memory: false,
         }
     }
 
@@ -397,7 +404,7 @@ impl Config {
                 self.submission_entries
             ));
         }
-        Ok(())
+        self.check_privileges()
     }
 }
 

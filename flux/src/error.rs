@@ -237,6 +237,23 @@ pub enum InitError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// The system refused the priority of [`Config::realtime`](crate::Config::realtime).
+    Realtime {
+        /// The priority that was asked for.
+        priority: u8,
+        /// What the system said.
+        error: io::Error,
+        /// What the limit is, and what to do.
+        remedy: String,
+    },
+    /// The system refused to keep the program's memory where it is:
+    /// [`Config::lock_memory`](crate::Config::lock_memory).
+    LockMemory {
+        /// What the system said.
+        error: io::Error,
+        /// What the limit is, and what to do.
+        remedy: String,
+    },
 }
 
 impl fmt::Display for InitError {
@@ -277,6 +294,17 @@ impl fmt::Display for InitError {
                 write!(f, "the `{engine}` engine cannot be used here: {why}")
             }
             Self::Memory { what, error } => write!(f, "cannot get memory for {what}: {error}"),
+            Self::Realtime {
+                priority,
+                error,
+                remedy,
+            } => write!(
+                f,
+                "cannot run at the real-time priority {priority}: {error}; {remedy}"
+            ),
+            Self::LockMemory { error, remedy } => {
+                write!(f, "cannot lock the program's memory: {error}; {remedy}")
+            }
         }
     }
 }
@@ -284,7 +312,10 @@ impl fmt::Display for InitError {
 impl std::error::Error for InitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Pin(error) | Self::Memory { error, .. } => Some(error),
+            Self::Pin(error)
+            | Self::Memory { error, .. }
+            | Self::Realtime { error, .. }
+            | Self::LockMemory { error, .. } => Some(error),
             _ => None,
         }
     }

@@ -15,6 +15,7 @@ mod message;
 mod stream;
 mod timeouts;
 mod traits;
+mod tuning;
 mod udp;
 mod unix;
 

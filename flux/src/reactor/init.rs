@@ -1,4 +1,5 @@
-//! Making a reactor: the environment, the checks, the core, the memory, the engine, in that order.
+//! Making a reactor: the environment, the checks, the core, the memory, the engine, and what of the machine's
+//! favours was asked for, in that order.
 //!
 //! Whatever fails, nothing is left half-started: the thread runs where it ran, and another try may follow.
 
@@ -20,8 +21,9 @@ use crate::reactor::idle::Idling;
 use crate::reactor::overflow;
 use crate::sched::Sched;
 use crate::stack::Slab;
+use crate::sys::limits::{self, Limit};
 use crate::sys::signal::FaultGuard;
-use crate::sys::{affinity, memory};
+use crate::sys::{affinity, memory, realtime, resident};
 
 /// The cores that this process could use before a reactor pinned its thread.
 static CORES_BEFORE: OnceLock<Vec<usize>> = OnceLock::new();
@@ -100,7 +102,7 @@ fn fits(config: &Config) -> Result<(), InitError> {
     }
 }
 
-fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitError> {
+fn make(config: Config, mut pinned: Pinned, claim: Claim) -> Result<Reactor, InitError> {
     fits(&config)?;
     let slab = |class: StackClass| {
         let pool = config.stacks[class.index()];
@@ -118,9 +120,19 @@ fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitErr
         None => log::info!("engine: {}", engine.name()),
         Some(refused) => log::info!("engine: {}; {refused}", engine.name()),
     }
+    let sched = Sched::new(config.fibers, config.timers);
+    let callbacks = Callbacks::new(config.timers);
+    // Last, so that whatever else fails does so without them. Stacks come before the lock: a page that is
+    // locked takes no guard but the dear kind.
+    if config.lock_memory {
+        pinned.lock_memory()?;
+    }
+    if let Some(priority) = config.realtime {
+        pinned.go_first(priority)?;
+    }
     Ok(Reactor {
-        sched: Sched::new(config.fibers, config.timers),
-        callbacks: Callbacks::new(config.timers),
+        sched,
+        callbacks,
         engine: RefCell::new(engine),
         // Kept for as long as the process: whoever asks gets it without a copy.
         refused: refused.map(|error| &*error.to_string().leak()),
@@ -138,47 +150,104 @@ fn make(config: Config, pinned: Pinned, claim: Claim) -> Result<Reactor, InitErr
     })
 }
 
-/// The calling thread on its core, until this is dropped: then it may run where it could before.
+/// The calling thread on its core, and what else it was granted, until this is dropped: then all is as before.
 pub(super) struct Pinned {
     cores_before: Vec<usize>,
+    policy_before: Option<realtime::Policy>,
+    locked: Option<resident::Locked>,
 }
 
 impl Pinned {
     fn new(core: Core, variable: Option<&'static str>) -> Result<Self, InitError> {
         let allowed = affinity::allowed().map_err(InitError::Pin)?;
         CORES_BEFORE.get_or_init(|| allowed.clone());
-        let core = match core {
-            Core::None => None,
-            Core::Number(core) if allowed.contains(&core) => Some(core),
-            Core::Number(core) => {
-                return Err(InitError::Core {
-                    core,
-                    allowed,
-                    variable,
-                });
+        match core {
+            Core::None => {}
+            Core::Number(core) => pin_reactor(core, &allowed, variable)?,
+            Core::Auto => {
+                let core = automatic(&affinity::isolated(), &allowed).or_else(affinity::current);
+                if let Some(core) = core {
+                    pin_reactor(core, &allowed, None)?;
+                }
             }
-            Core::Auto => affinity::isolated()
-                .into_iter()
-                .find(|core| allowed.contains(core))
-                .or_else(affinity::current),
-        };
-        if let Some(core) = core {
-            pin_reactor(core)?;
         }
         Ok(Self {
             cores_before: allowed,
+            policy_before: None,
+            locked: None,
         })
     }
-}
 
-impl Pinned {
-    /// Lets the thread run where it could before, while what is left of its reactor stays in memory.
+    /// Keeps the memory of the process where it is.
+    fn lock_memory(&mut self) -> Result<(), InitError> {
+        let locked = resident::lock().map_err(|error| InitError::LockMemory {
+            remedy: match error.kind() {
+                io::ErrorKind::Unsupported => "leave `lock_memory` out".into(),
+                _ => format!(
+                    "all that is mapped counts, and the limit is {} (`ulimit -l`): set it to `unlimited`, by \
+                     `LimitMEMLOCK=infinity` in a systemd unit or `memlock` in limits.conf, or grant CAP_IPC_LOCK",
+                    limits::in_words(Limit::LockedMemory)
+                ),
+            },
+            error,
+        })?;
+        self.locked = Some(locked);
+        Ok(())
+    }
+
+    /// Puts the thread before all ordinary ones.
+    fn go_first(&mut self, priority: u8) -> Result<(), InitError> {
+        let before = realtime::enter(priority).map_err(|error| InitError::Realtime {
+            priority,
+            #[cfg(target_os = "linux")]
+            remedy: priority_remedy(priority, limits::soft_and_hard(Limit::Priority).0),
+            #[cfg(not(target_os = "linux"))]
+            remedy: "leave `realtime` out".into(),
+            error,
+        })?;
+        self.policy_before = Some(before);
+        Ok(())
+    }
+
+    /// Lets the thread run where and as it could before, while what is left of its reactor stays in memory.
     pub(super) fn give_up(&self) {
+        if let Some(before) = self.policy_before {
+            // Going back to what one was is allowed to everybody.
+            let _unchanged = realtime::restore(before);
+        }
+        if let Some(locked) = self.locked {
+            resident::unlock(locked);
+        }
         // It was allowed there before; should the system have taken those cores away meanwhile, the
         // thread stays where it is.
         let _unchanged = affinity::pin(&self.cores_before);
         REACTOR_CORE.store(usize::MAX, Ordering::Relaxed);
     }
+}
+
+/// What to do where a priority is refused to a process whose limit is this one.
+#[cfg(target_os = "linux")]
+fn priority_remedy(priority: u8, limit: Option<u64>) -> String {
+    match limit {
+        Some(limit) if limit < u64::from(priority) => format!(
+            "this process may take up to {limit} (`ulimit -r`): raise that, by `LimitRTPRIO={priority}` in a \
+             systemd unit or `rtprio` in limits.conf, or grant CAP_SYS_NICE"
+        ),
+        _ => "the limit (`ulimit -r`) would allow it, and a seccomp filter, or a control group without \
+              real-time time (`cpu.rt_runtime_us`), does not: ask whoever has set that up"
+            .into(),
+    }
+}
+
+/// The core that "auto" takes before all others: one that the system keeps free of other work.
+fn automatic(isolated: &[usize], allowed: &[usize]) -> Option<usize> {
+    let mut free = isolated.iter().copied();
+    free.find(|core| allowed.contains(core))
+}
+
+/// Whether a core may be asked for by its number. An isolated one is in nobody's mask until somebody asks.
+fn may_use(core: usize, allowed: &[usize], isolated: &[usize]) -> bool {
+    allowed.contains(&core) || isolated.contains(&core)
 }
 
 impl Drop for Pinned {
@@ -208,22 +277,28 @@ impl Drop for Pinned {
 /// ```
 #[track_caller]
 pub fn pin_to_core(core: usize) -> Result<(), InitError> {
-    current::with(|_| {
-        let allowed = cores_before()?;
-        if !allowed.contains(&core) {
-            return Err(InitError::Core {
-                core,
-                allowed,
-                variable: None,
-            });
-        }
-        pin_reactor(core)
-    })
+    current::with(|_| pin_reactor(core, &cores_before()?, None))
 }
 
 /// Pins the calling thread, and remembers the core as the reactor's.
-fn pin_reactor(core: usize) -> Result<(), InitError> {
-    affinity::pin(&[core]).map_err(InitError::Pin)?;
+fn pin_reactor(
+    core: usize,
+    allowed: &[usize],
+    variable: Option<&'static str>,
+) -> Result<(), InitError> {
+    let refused = || InitError::Core {
+        core,
+        allowed: allowed.to_vec(),
+        variable,
+    };
+    if !may_use(core, allowed, &affinity::isolated()) {
+        return Err(refused());
+    }
+    affinity::pin(&[core]).map_err(|error| match error.kind() {
+        // Isolated, and kept from this process by its control group.
+        io::ErrorKind::InvalidInput => refused(),
+        _ => InitError::Pin(error),
+    })?;
     REACTOR_CORE.store(core, Ordering::Relaxed);
     Ok(())
 }
@@ -261,5 +336,36 @@ fn cores_before() -> Result<Vec<usize>, InitError> {
     match CORES_BEFORE.get() {
         Some(cores) => Ok(cores.clone()),
         None => affinity::allowed().map_err(InitError::Pin),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_isolated_core_goes_before_all_others_if_it_is_in_the_mask() {
+        assert_eq!(automatic(&[2, 3], &[0, 1, 2, 3]), Some(2));
+        assert_eq!(automatic(&[2, 3], &[0, 1, 3]), Some(3));
+        assert_eq!(automatic(&[2, 3], &[0, 1]), None);
+        assert_eq!(automatic(&[], &[0, 1]), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_priority_that_is_refused_though_the_limit_allows_it_is_not_put_down_to_the_limit() {
+        let below = priority_remedy(50, Some(49));
+        assert!(below.contains("up to 49 (`ulimit -r`)"), "{below}");
+        for limit in [Some(50), Some(99), None] {
+            let other = priority_remedy(50, limit);
+            assert!(other.contains("`cpu.rt_runtime_us`"), "{other}");
+        }
+    }
+
+    #[test]
+    fn an_isolated_core_may_be_asked_for_though_it_is_in_no_mask() {
+        assert!(may_use(1, &[0, 1], &[]));
+        assert!(may_use(3, &[0, 1], &[2, 3]));
+        assert!(!may_use(4, &[0, 1], &[2, 3]));
     }
 }

@@ -13,6 +13,9 @@ pub(crate) enum Limit {
     Descriptors,
     /// Bytes of memory that may be locked (`ulimit -l`).
     LockedMemory,
+    /// The highest real-time priority that a thread may take (`ulimit -r`).
+    #[cfg(target_os = "linux")]
+    Priority,
 }
 
 /// What is allowed now, and what the process may raise that to; `None` where the system does not tell, or
@@ -21,6 +24,8 @@ pub(crate) fn soft_and_hard(limit: Limit) -> (Option<u64>, Option<u64>) {
     let resource = match limit {
         Limit::Descriptors => libc::RLIMIT_NOFILE,
         Limit::LockedMemory => libc::RLIMIT_MEMLOCK,
+        #[cfg(target_os = "linux")]
+        Limit::Priority => libc::RLIMIT_RTPRIO,
     };
     // SAFETY: all zeroes is a valid `rlimit`.
     let mut found: libc::rlimit = unsafe { mem::zeroed() };
@@ -38,7 +43,7 @@ pub(crate) fn soft_and_hard(limit: Limit) -> (Option<u64>, Option<u64>) {
 pub(crate) fn in_words(limit: Limit) -> String {
     match (soft_and_hard(limit).0, limit) {
         (None, _) => "unlimited".into(),
-        (Some(count), Limit::Descriptors) => count.to_string(),
         (Some(bytes), Limit::LockedMemory) => format!("{} KiB", bytes / 1024),
+        (Some(count), _) => count.to_string(),
     }
 }

@@ -5,6 +5,8 @@ pub(crate) mod counter;
 pub(crate) mod interrupt;
 pub(crate) mod limits;
 pub(crate) mod memory;
+pub(crate) mod realtime;
+pub(crate) mod resident;
 pub(crate) mod signal;
 pub(crate) mod socket;
 
