@@ -136,8 +136,8 @@ fn a_fiber_that_is_stopped_while_it_shuts_down_is_told_too() {
         "ending::a_fiber_that_is_stopped_while_it_shuts_down_is_told_too",
         || {
             let told = Rc::new(Cell::new(false));
-            let tell = Rc::clone(&told);
-            let main = run(config().grace(PATIENCE), || {
+            let (tell, ended) = (Rc::clone(&told), Rc::clone(&told));
+            let main = run(config().grace(PATIENCE), move || {
                 let late = flux::timeout(LONG, || {
                     let fiber = spawn(move || {
                         assert_eq!(yield_now(), Ok(()));
@@ -152,6 +152,8 @@ fn a_fiber_that_is_stopped_while_it_shuts_down_is_told_too() {
                     });
                     let joined = fiber.join();
                     assert!(joined.is_err(), "the main fiber was cancelled meanwhile");
+                    // Its end would cancel those that are born late once more.
+                    until("the one that shuts down ends", || ended.get());
                     sleep(LONG)
                 });
                 late.expect("no deadline has passed")
@@ -170,7 +172,7 @@ fn leave() {
     let kept = Rc::clone(&contests);
     let told = Rc::new(Cell::new(0));
     let count = Rc::clone(&told);
-    let answer = run(config().grace(Duration::from_millis(30)), move || {
+    let answer = run(config().grace(Duration::from_secs(1)), move || {
         let mut left = Vec::new();
         for (name, maker) in KINDS {
             for completed in [true, false] {
@@ -191,8 +193,8 @@ fn leave() {
                 if completed {
                     drop(spawn(move || {
                         assert_eq!(sleep(LONG), Err(Stopped::Cancelled));
-                        // Within the grace.
-                        shielded(|| sleep(Duration::from_millis(2))).unwrap();
+                        // Within the grace, and in a turn of its own.
+                        shielded(settle);
                         late.complete();
                     }));
                 }

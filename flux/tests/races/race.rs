@@ -389,7 +389,7 @@ pub(crate) fn race(maker: Maker, stop: Stop, moment: Moment, tally: &mut Tally) 
                 turns(1);
             }
             until("what was completed is done", || {
-                race.contest.is_done(&before)
+                race.has_ended() || race.contest.is_done(&before)
             });
             let in_time = !stop.has_deadline() || Instant::now() < race.earliest;
             if race.ended().is_none() && in_time {
