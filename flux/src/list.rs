@@ -67,6 +67,7 @@ impl<T: Linked<L>, L> List<T, L> {
     ///
     /// # Safety
     /// The node stays where it is, and alive, until it has been popped or removed.
+    #[inline]
     pub(crate) unsafe fn push_back(&self, node: &T) {
         let links = node.links();
         assert!(
@@ -111,7 +112,16 @@ impl<T: Linked<L>, L> List<T, L> {
         self.len.set(self.len.get() + 1);
     }
 
+    /// The first node, which stays where it is.
+    #[inline]
+    pub(crate) fn front(&self) -> Option<&T> {
+        let head = self.head.get();
+        // SAFETY: alive: `head` is in this list, and whoever put it there promised that it stays.
+        (!head.is_null()).then(|| unsafe { &*head })
+    }
+
     /// Takes the first node out.
+    #[inline]
     pub(crate) fn pop_front(&self) -> Option<&T> {
         let head = self.head.get();
         if head.is_null() {
@@ -133,6 +143,7 @@ impl<T: Linked<L>, L> List<T, L> {
         }
     }
 
+    #[inline]
     fn unlink(&self, node: &T) {
         let links = node.links();
         links.linked.set(false);

@@ -80,8 +80,9 @@ pub(crate) enum Request {
 
 impl Request {
     /// The descriptor that it is about.
-    pub(crate) fn fd(self) -> Option<RawFd> {
-        match self {
+    #[inline]
+    pub(crate) fn fd(&self) -> Option<RawFd> {
+        match *self {
             Self::Nothing => None,
             Self::Receive { fd, .. }
             | Self::ReceiveOne { fd, .. }
@@ -95,8 +96,9 @@ impl Request {
     }
 
     /// Whether it waits for room to write, rather than for something to read.
-    pub(crate) fn writes(self) -> bool {
-        match self {
+    #[inline]
+    pub(crate) fn writes(&self) -> bool {
+        match *self {
             Self::Send { .. } | Self::SendMessage { .. } | Self::Connect { .. } => true,
             Self::Ready { write, .. } => write,
             Self::Nothing
@@ -161,8 +163,9 @@ impl Op {
         }
     }
 
-    pub(crate) fn request(&self) -> Request {
-        self.request
+    #[inline]
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
     }
 
     /// The index of the fiber that waits.

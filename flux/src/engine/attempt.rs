@@ -61,14 +61,14 @@ impl Tried {
 ///
 /// # Safety
 /// The request's pointers are good.
+// Inlined as far as the receive, which is what there is most of.
 #[inline]
-pub(super) unsafe fn call(fd: RawFd, request: Request, first: First) -> Tried {
+pub(super) unsafe fn call(fd: RawFd, request: &Request, first: First) -> Tried {
     #[cfg(test)]
-    if let Some(code) = refusals::next(refusals::Entry::of(request, first == First::No)) {
+    if let Some(code) = refusals::next(refusals::Entry::of(*request, first == First::No)) {
         return Tried::whole(-code);
     }
-    match request {
-        Request::Nothing => Tried::whole(0),
+    match *request {
         Request::Receive {
             buffer, len, peek, ..
         } => {
@@ -83,6 +83,20 @@ pub(super) unsafe fn call(fd: RawFd, request: Request, first: First) -> Tried {
                 result,
             }
         }
+        // SAFETY: the caller's promise is passed on.
+        _ => unsafe { call_other(fd, request, first) },
+    }
+}
+
+/// The calls that are no receive of a stream.
+///
+/// # Safety
+/// As [`call`].
+#[inline(never)]
+unsafe fn call_other(fd: RawFd, request: &Request, first: First) -> Tried {
+    match *request {
+        Request::Nothing => Tried::whole(0),
+        Request::Receive { .. } => unreachable!("`call` makes the receives of streams itself"),
         // What was received ended at a seam, so that it says nothing of what is left.
         Request::ReceiveOne {
             buffer, len, peek, ..

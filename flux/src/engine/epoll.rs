@@ -159,7 +159,8 @@ impl Poller for Epoll {
                 refused: 0,
             };
             // The data is a descriptor, as `control` stored it.
-            report(RawFd::try_from(data).unwrap_or(-1), edge);
+            #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
+            report((data as u32).cast_signed(), edge);
         }
         Ok(count == self.events.len())
     }

@@ -344,6 +344,7 @@ fn slot_of(slots: &[Slot], fd: RawFd) -> Option<&Slot> {
 }
 
 impl Slot {
+    #[inline]
     fn direction(&self, write: bool) -> &Direction {
         if write { &self.write } else { &self.read }
     }
@@ -372,6 +373,7 @@ impl Slot {
     }
 
     /// Tries what waits, after an edge; the number of ops that are done.
+    #[inline]
     fn go_on<P: Poller>(&self, fd: RawFd, edge: Edge, done: &mut impl FnMut(&Op)) -> usize {
         if edge.ended {
             self.ended.set(true);
@@ -381,30 +383,40 @@ impl Slot {
             self.registered.set(false);
         }
         let mut completed = 0;
-        for (direction, changed) in [(&self.read, edge.readable), (&self.write, edge.writable)] {
-            if !(changed || edge.ended) {
-                continue;
-            }
-            direction.idle.set(false);
-            while !direction.idle.get()
-                && let Some(op) = direction.waiting.pop_front()
-            {
-                let result = match edge.refused {
-                    0 => self.attempt::<P>(fd, op, First::No),
-                    code => Some(-code),
-                };
-                match result {
-                    Some(result) => {
-                        op.complete(result);
-                        completed += 1;
-                        done(op);
-                    }
-                    None => {
-                        // SAFETY: it was in this list a moment ago, by the promise of its submitter.
-                        unsafe { direction.waiting.push_front(op) };
-                        break;
-                    }
-                }
+        if edge.readable || edge.ended {
+            completed += self.go_on_in::<P>(&self.read, fd, edge, done);
+        }
+        if edge.writable || edge.ended {
+            completed += self.go_on_in::<P>(&self.write, fd, edge, done);
+        }
+        completed
+    }
+
+    /// Tries what waits in one direction, which has changed.
+    #[inline]
+    fn go_on_in<P: Poller>(
+        &self,
+        direction: &Direction,
+        fd: RawFd,
+        edge: Edge,
+        done: &mut impl FnMut(&Op),
+    ) -> usize {
+        direction.idle.set(false);
+        let mut completed = 0;
+        while let Some(op) = direction.waiting.front() {
+            let result = match edge.refused {
+                0 => self.attempt::<P>(fd, op, First::No),
+                code => Some(-code),
+            };
+            let Some(result) = result else {
+                break;
+            };
+            direction.waiting.pop_front();
+            op.complete(result);
+            completed += 1;
+            done(op);
+            if direction.idle.get() {
+                break;
             }
         }
         completed
@@ -424,10 +436,12 @@ impl Slot {
         if tried.ended {
             self.ended.set(true);
         }
+        let would_wait = tried.would_wait();
         let emptied = P::SHORT_MEANS_EMPTY && tried.short && !self.ended.get();
-        let idle = tried.would_wait() || emptied;
-        self.direction(op.request().writes()).idle.set(idle);
-        (!tried.would_wait()).then_some(tried.result)
+        self.direction(op.request().writes())
+            .idle
+            .set(would_wait || emptied);
+        (!would_wait).then_some(tried.result)
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn cancel_entry(op: &Op) -> squeue::Entry {
 
 #[inline]
 pub(super) fn entry(op: &Op) -> squeue::Entry {
-    match op.request() {
+    match *op.request() {
         Request::Nothing => opcode::Nop::new().build(),
         Request::Receive {
             fd,
