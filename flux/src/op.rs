@@ -15,10 +15,43 @@
 
 use std::cell::Cell;
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use crate::list::{Linked, Links};
 use crate::sys::say;
 use crate::sys::socket::MessageHeader;
+
+/// A moment on one of the system's clocks: so long after its zero. Laid out as the kernel's `timespec` is, which
+/// reads it out of the op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(C)]
+pub(crate) struct Moment {
+    // Neither is negative, and there are fewer nanoseconds than make a second: kernels refuse all else.
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+#[cfg_attr(
+    not(test),
+    allow(dead_code, reason = "for those who wait by the kernel's clocks")
+)]
+impl Moment {
+    /// The moment so long after the clock's zero; after 292 billion years, the last one that there is.
+    pub(crate) const fn new(since_zero: Duration) -> Self {
+        let seconds = since_zero.as_secs().cast_signed();
+        Self {
+            seconds: if seconds < 0 { i64::MAX } else { seconds },
+            nanoseconds: since_zero.subsec_nanos() as i64,
+        }
+    }
+
+    /// How long it is after the clock's zero.
+    pub(crate) fn since_zero(self) -> Duration {
+        // As `new` has left them.
+        let nanoseconds = u32::try_from(self.nanoseconds).unwrap_or(0);
+        Duration::new(self.seconds.cast_unsigned(), nanoseconds)
+    }
+}
 
 /// What is asked of the kernel. Pointers lead into the frame that holds the op, or to what it borrows.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +109,13 @@ pub(crate) enum Request {
     },
     /// The descriptor's being readable, or writable.
     Ready { fd: RawFd, write: bool },
+    /// A moment of the monotonic clock ([`monotonic_ns`](crate::clock::monotonic_ns)), or of the wall clock, by
+    /// which it moves when that is set. Done with 0, and never before.
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "for those who wait by the kernel's clocks")
+    )]
+    Timeout { at: Moment, wall: bool },
 }
 
 impl Request {
@@ -83,7 +123,7 @@ impl Request {
     #[inline]
     pub(crate) fn fd(&self) -> Option<RawFd> {
         match *self {
-            Self::Nothing => None,
+            Self::Nothing | Self::Timeout { .. } => None,
             Self::Receive { fd, .. }
             | Self::ReceiveOne { fd, .. }
             | Self::ReceiveMessage { fd, .. }
@@ -102,6 +142,7 @@ impl Request {
             Self::Send { .. } | Self::SendMessage { .. } | Self::Connect { .. } => true,
             Self::Ready { write, .. } => write,
             Self::Nothing
+            | Self::Timeout { .. }
             | Self::Receive { .. }
             | Self::ReceiveOne { .. }
             | Self::ReceiveMessage { .. }
@@ -134,6 +175,9 @@ pub(crate) struct Op {
     state: Cell<State>,
     cancel_asked: Cell<bool>,
     result: Cell<i32>,
+    /// The descriptor that an engine has made for it, or one that is none.
+    #[cfg(target_os = "linux")]
+    descriptor: Cell<RawFd>,
     // One pair serves both lists: an op waits for room itself, or, being in the kernel, its cancel does.
     links: Links<Self>,
 }
@@ -159,6 +203,8 @@ impl Op {
             state: Cell::new(State::Idle),
             cancel_asked: Cell::new(false),
             result: Cell::new(0),
+            #[cfg(target_os = "linux")]
+            descriptor: Cell::new(-1),
             links: Links::new(),
         }
     }
@@ -166,6 +212,22 @@ impl Op {
     #[inline]
     pub(crate) fn request(&self) -> &Request {
         &self.request
+    }
+
+    /// The moment that it waits for, in its place, where it stays until the op is done, and whether it is one of
+    /// the wall clock.
+    #[inline]
+    pub(crate) fn timeout(&self) -> Option<(&Moment, bool)> {
+        match &self.request {
+            Request::Timeout { at, wall } => Some((at, *wall)),
+            _ => None,
+        }
+    }
+
+    /// Where an engine keeps a descriptor that it has made for this op alone; negative for none.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn descriptor(&self) -> &Cell<RawFd> {
+        &self.descriptor
     }
 
     /// The index of the fiber that waits.

@@ -18,7 +18,7 @@ pub(crate) use crate::sys::counter::monotonic_ns;
 pub(crate) use reading::Clock;
 
 use std::sync::OnceLock;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 /// Brackets from which that of the least width is taken.
 const BRACKETS: u32 = 32;
@@ -45,6 +45,13 @@ pub(crate) fn as_in_std() -> (Instant, u64) {
         }
         (best.1, best.2)
     })
+}
+
+/// How long it is since 1970 began, by the wall clock, which whoever may can set; nothing before that.
+pub(crate) fn wall() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

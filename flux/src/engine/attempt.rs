@@ -95,7 +95,8 @@ pub(super) unsafe fn call(fd: RawFd, request: &Request, first: First) -> Tried {
 #[inline(never)]
 unsafe fn call_other(fd: RawFd, request: &Request, first: First) -> Tried {
     match *request {
-        Request::Nothing => Tried::whole(0),
+        // Neither has a descriptor that this could be asked of.
+        Request::Nothing | Request::Timeout { .. } => Tried::whole(0),
         Request::Receive { .. } => unreachable!("`call` makes the receives of streams itself"),
         // What was received ended at a seam, so that it says nothing of what is left.
         Request::ReceiveOne {

@@ -1,19 +1,20 @@
-//! `epoll`, asked for edges, with nanoseconds where the kernel has them.
+//! `epoll`, asked for edges, with nanoseconds where the kernel has them; a timer is a `timerfd`.
 //!
-//! Owns the epoll descriptor and one batch of events; what is more is the next batch. Does not know what
-//! an edge means.
+//! Owns the epoll descriptor, one batch of events, of which what is more is the next one, and a descriptor for
+//! each timer, whose number is kept in its op. Does not know what an edge means.
 
 #![allow(unsafe_code, reason = "calls into libc")]
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::time::Duration;
 
 use super::Wait;
-use super::readiness::{Added, Edge, Poller};
+use super::poller::{Added, Edge, Poller, Told};
 #[cfg(test)]
 use super::refusals::{Entry, ask};
+use crate::op::Op;
 
 /// The events of one batch, at the most; small enough for the kernel's integers.
 const EVENTS_MAX: u16 = 256;
@@ -49,15 +50,20 @@ impl Epoll {
         })
     }
 
-    fn control(&self, operation: libc::c_int, fd: RawFd, events: libc::c_int) -> io::Result<()> {
+    fn control(
+        &self,
+        operation: libc::c_int,
+        fd: RawFd,
+        events: libc::c_int,
+        data: u64,
+    ) -> io::Result<()> {
         #[cfg(test)]
         if operation != libc::EPOLL_CTL_DEL {
             ask(Entry::Register)?;
         }
         let mut event = libc::epoll_event {
             events: events.cast_unsigned(),
-            // A descriptor is not negative.
-            u64: u64::from(fd.cast_unsigned()),
+            u64: data,
         };
         // SAFETY: the event is in this frame, and the kernel copies it.
         match unsafe { libc::epoll_ctl(self.descriptor.as_raw_fd(), operation, fd, &raw mut event) }
@@ -65,6 +71,33 @@ impl Epoll {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
+    }
+
+    /// The op whose timer has gone off; the timer is no more.
+    #[cold]
+    fn timer_gone_off(&self, data: u64) -> &Op {
+        // An address of this process, so it fits.
+        #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
+        let op: *const Op = ptr::with_exposed_provenance(data as usize);
+        // SAFETY: stored by `add_timer`, whose caller promised that the op stays until it is reported, which is
+        // now, or removed; a removed one has no event, and none is removed while a batch is gone through.
+        let op = unsafe { &*op };
+        self.end_timer(op);
+        op
+    }
+
+    /// Closes what was made for a timeout, if anything was.
+    fn end_timer(&self, op: &Op) {
+        let fd = op.descriptor().replace(-1);
+        if fd < 0 {
+            return;
+        }
+        // SAFETY: made by `add_timer` for this op, which gave it away just now: nobody else's.
+        let timer = unsafe { OwnedFd::from_raw_fd(fd) };
+        // A child that this process has forked keeps the file open: closing it does not end the registration, whose
+        // events would name an op that is no more.
+        let _made = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
+        drop(timer);
     }
 
     /// Fills the batch; the number of events in it.
@@ -98,10 +131,7 @@ impl Epoll {
 
     fn wait_at_most(&mut self, time: Duration) -> libc::c_int {
         if self.nanoseconds {
-            let timespec = libc::timespec {
-                tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
-                tv_nsec: libc::c_long::from(time.subsec_nanos().cast_signed()),
-            };
+            let timespec = timespec(time);
             // SAFETY: the buffer has room for as many events as it says, the time is in this frame, and no
             // signal mask is passed.
             let count = unsafe {
@@ -127,14 +157,72 @@ impl Epoll {
     }
 }
 
+/// What an event carries for a descriptor: an odd number.
+fn data_of(fd: RawFd) -> u64 {
+    // A descriptor is not negative.
+    u64::from(fd.cast_unsigned()) << 1 | 1
+}
+
+/// The descriptor of an event; `None` for that of a timer, which carries the address of an op: an even number.
+#[inline]
+fn descriptor_of(data: u64) -> Option<RawFd> {
+    // As `data_of` has put it there.
+    #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
+    (data & 1 == 1).then_some((data >> 1) as RawFd)
+}
+
+const _: () = assert!(align_of::<Op>() > 1);
+
+fn timespec(time: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(time.subsec_nanos().cast_signed()),
+    }
+}
+
+/// A descriptor that can be read once the moment of a timeout has come.
+fn timer(op: &Op) -> io::Result<OwnedFd> {
+    let Some((at, wall)) = op.timeout() else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let clock = if wall {
+        libc::CLOCK_REALTIME
+    } else {
+        libc::CLOCK_MONOTONIC
+    };
+    // SAFETY: takes numbers, and answers with a new descriptor or an error.
+    let fd = unsafe { libc::timerfd_create(clock, libc::TFD_NONBLOCK | libc::TFD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: made just now, so that it is open and nobody else's.
+    let timer = unsafe { OwnedFd::from_raw_fd(fd) };
+    let once = libc::itimerspec {
+        it_interval: timespec(Duration::ZERO),
+        it_value: timespec(at.since_zero()),
+    };
+    // SAFETY: the time is in this frame, and what was set before is not asked for.
+    match unsafe {
+        libc::timerfd_settime(
+            fd,
+            libc::TFD_TIMER_ABSTIME,
+            &raw const once,
+            ptr::null_mut(),
+        )
+    } {
+        0 => Ok(timer),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 impl Poller for Epoll {
     const SHORT_MEANS_EMPTY: bool = true;
 
     fn add(&mut self, fd: RawFd) -> io::Result<Added> {
-        let made = match self.control(libc::EPOLL_CTL_ADD, fd, INTEREST) {
+        let made = match self.control(libc::EPOLL_CTL_ADD, fd, INTEREST, data_of(fd)) {
             // Registered before, and not known to be: what has changed meanwhile is reported anew.
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => {
-                self.control(libc::EPOLL_CTL_MOD, fd, INTEREST)
+                self.control(libc::EPOLL_CTL_MOD, fd, INTEREST, data_of(fd))
             }
             result => result,
         };
@@ -143,24 +231,39 @@ impl Poller for Epoll {
 
     fn remove(&mut self, fd: RawFd) {
         // What is not there any more needs no removing.
-        let _gone = self.control(libc::EPOLL_CTL_DEL, fd, 0);
+        let _gone = self.control(libc::EPOLL_CTL_DEL, fd, 0, 0);
+    }
+
+    unsafe fn add_timer(&mut self, op: &Op) -> io::Result<Added> {
+        let timer = timer(op)?;
+        let address = ptr::from_ref(op).expose_provenance() as u64;
+        let interest = libc::EPOLLIN | libc::EPOLLET;
+        self.control(libc::EPOLL_CTL_ADD, timer.as_raw_fd(), interest, address)?;
+        op.descriptor().set(timer.into_raw_fd());
+        Ok(Added::Registered)
+    }
+
+    fn remove_timer(&mut self, op: &Op) {
+        self.end_timer(op);
     }
 
     #[inline]
-    fn wait(&mut self, wait: Wait, mut report: impl FnMut(RawFd, Edge)) -> io::Result<bool> {
+    fn wait(&mut self, wait: Wait, mut report: impl FnMut(Told<'_>)) -> io::Result<bool> {
         let count = self.fill(wait)?;
         for event in &self.events[..count] {
             // Copied out: the struct is packed on some architectures.
             let (events, data) = (event.events.cast_signed(), event.u64);
+            let Some(fd) = descriptor_of(data) else {
+                report(Told::Timer(self.timer_gone_off(data), 0));
+                continue;
+            };
             let edge = Edge {
                 readable: events & libc::EPOLLIN != 0,
                 writable: events & libc::EPOLLOUT != 0,
                 ended: events & ENDED != 0,
                 refused: 0,
             };
-            // The data is a descriptor, as `control` stored it.
-            #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
-            report((data as u32).cast_signed(), edge);
+            report(Told::Edge(fd, edge));
         }
         Ok(count == self.events.len())
     }

@@ -8,7 +8,7 @@
 //! `EV_DELETE`; `EV_RECEIPT`; a refusal as an `EV_ERROR` event for that change alone, or as the call's own
 //! failure where there is no room for one, which leaves the rest unmade; no look at events in a call that
 //! reports refusals; `EV_EOF` together with the last bytes; a registration that ends with the close of its
-//! descriptor's number, whoever else has the file open.
+//! descriptor's number, whoever else has the file open; timers, in `kqueue_double_timers.rs`.
 //!
 //! What it does not model, and so says nothing about:
 //! - other filters, and other flags: refused with `EINVAL`;
@@ -37,8 +37,10 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::kqueue::system::{
-    EV_ADD, EV_CLEAR, EV_DELETE, EV_EOF, EV_ERROR, EV_RECEIPT, EVFILT_READ, EVFILT_WRITE, Event,
+    EV_ADD, EV_CLEAR, EV_DELETE, EV_EOF, EV_ERROR, EV_RECEIPT, EVFILT_READ, EVFILT_TIMER,
+    EVFILT_WRITE, Event,
 };
+use super::kqueue_double_timers::Timers;
 
 #[cfg(test)]
 use super::refusals;
@@ -54,6 +56,10 @@ const FETCH_MAX: usize = 64;
 pub(super) enum Nasty {
     /// Refuses a change of this filter of this descriptor with a code.
     Refuse { fd: i32, filter: i16, code: i32 },
+    /// Refuses a change that sets a timer with a code.
+    RefuseTimer(i32),
+    /// Takes the next timer for due, when it looks at events.
+    Early,
     /// Is interrupted after the changes, and before it looks at events.
     Interrupt,
     /// Has so few events for the caller, whatever its room.
@@ -83,6 +89,7 @@ fn scripted<T>(fits: impl FnOnce(Nasty) -> Option<T>) -> Option<T> {
 struct Queue {
     read: AtomicI32,
     write: AtomicI32,
+    timers: Timers,
 }
 
 const NO_QUEUE: i32 = -1;
@@ -90,6 +97,7 @@ static QUEUES: [Queue; QUEUES_MAX] = [const {
     Queue {
         read: AtomicI32::new(NO_QUEUE),
         write: AtomicI32::new(NO_QUEUE),
+        timers: Timers::new(),
     }
 }; QUEUES_MAX];
 static MAKING: Mutex<()> = Mutex::new(());
@@ -108,6 +116,7 @@ extern "C" fn kqueue() -> libc::c_int {
     };
     // The number goes to the caller, who closes it; the other one stays here.
     let read = read.into_raw_fd();
+    queue.timers.open();
     queue.write.store(write.into_raw_fd(), Ordering::Release);
     queue.read.store(read, Ordering::Release);
     read
@@ -121,6 +130,7 @@ pub(super) fn about_to_close(queue: RawFd) {
     else {
         return;
     };
+    queue.timers.close();
     let write = queue.write.swap(NO_QUEUE, Ordering::AcqRel);
     queue.read.store(NO_QUEUE, Ordering::Release);
     // SAFETY: made by `kqueue` for this queue, and taken out of it just now: nobody else's.
@@ -186,7 +196,11 @@ unsafe extern "C" fn kevent(
         events: libc::POLLIN,
         revents: 0,
     });
-    // SAFETY: two entries, in this frame; the time is null or good (caller); no signal mask.
+    let early = scripted(|nasty| matches!(nasty, Nasty::Early).then_some(())).is_some();
+    // SAFETY: null, or good (caller).
+    let sooner = queue.timers.sooner(unsafe { timeout.as_ref() }, early);
+    let timeout = sooner.as_ref().map_or(timeout, ptr::from_ref);
+    // SAFETY: two entries, in this frame; the time is null, good (caller), or in this frame; no signal mask.
     if unsafe { libc::ppoll(polled.as_mut_ptr(), 2, timeout, ptr::null()) } < 0 {
         return -1;
     }
@@ -195,6 +209,12 @@ unsafe extern "C" fn kevent(
         if let Err(()) = unsafe { collect(epoll.fd, filter, &mut out) } {
             return -1;
         }
+    }
+    while out.count < out.room
+        && let Some(event) = queue.timers.take_due(early && out.count == 0)
+    {
+        // SAFETY: the events are good for the room (caller).
+        unsafe { out.put(event) };
     }
     out.count()
 }
@@ -231,6 +251,9 @@ impl Out {
 impl Queue {
     /// Makes a change; 0, or the code that it is refused with.
     fn change(&self, change: &Event) -> i32 {
+        if change.filter == EVFILT_TIMER {
+            return self.change_timer(change);
+        }
         let Ok(fd) = i32::try_from(change.ident) else {
             return libc::EBADF;
         };
@@ -270,6 +293,24 @@ impl Queue {
             EV_DELETE => control(epoll, libc::EPOLL_CTL_DEL, fd, 0),
             _ => libc::EINVAL,
         }
+    }
+
+    /// The same of a timer.
+    fn change_timer(&self, change: &Event) -> i32 {
+        let refused = || {
+            scripted(|nasty| match nasty {
+                Nasty::RefuseTimer(code) => Some(code),
+                _ => None,
+            })
+        };
+        #[cfg(test)]
+        let refused = || refused().or_else(|| refusals::next(refusals::Entry::Register));
+        if change.flags & EV_ADD != 0
+            && let Some(code) = refused()
+        {
+            return code;
+        }
+        self.timers.change(change)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::super::kqueue_double::{Nasty, script};
 use super::super::readiness::Readiness;
 use super::*;
-use crate::op::{Op, Request};
+use crate::op::{Moment, Request, State};
 use std::io::{Read as _, Write as _};
 use std::os::fd::IntoRawFd as _;
 use std::os::unix::net::UnixStream;
@@ -28,7 +28,10 @@ fn pair() -> (UnixStream, UnixStream) {
 /// One wait, and all that it reported.
 fn wait(kqueue: &mut Kqueue, wait: Wait) -> (Vec<(RawFd, Edge)>, io::Result<bool>) {
     let mut edges = Vec::new();
-    let more = kqueue.wait(wait, |fd, edge| edges.push((fd, edge)));
+    let more = kqueue.wait(wait, |told| match told {
+        Told::Edge(fd, edge) => edges.push((fd, edge)),
+        Told::Timer(..) => panic!("no timer was set"),
+    });
     (edges, more)
 }
 
@@ -374,4 +377,151 @@ fn a_turn_that_is_interrupted_ends_well_and_the_next_one_does_its_work() {
     // SAFETY: as above.
     unsafe { engine.submit(&end) };
     assert_eq!((end.result(), engine.in_flight()), (0, 0));
+}
+
+/// A timeout of the monotonic clock, so long from now.
+fn timeout(time: Duration) -> Op {
+    let now = Duration::from_nanos(clock::monotonic_ns());
+    let request = Request::Timeout {
+        at: Moment::new(now + time),
+        wall: false,
+    };
+    Op::new(request, 0)
+}
+
+/// Turns until nothing is in flight; the results, in their order.
+fn finish(engine: &mut Readiness<Kqueue>) -> Vec<i32> {
+    let mut done = Vec::new();
+    while engine.in_flight() > 0 {
+        let longest = Wait::AtMost(Duration::from_secs(1));
+        engine.turn(longest, |op| done.push(op.result())).unwrap();
+    }
+    done
+}
+
+#[test]
+fn a_timer_that_goes_off_early_is_set_anew() {
+    let mut engine = engine();
+    let hour = timeout(Duration::from_hours(1));
+    // SAFETY: the op stays where it is, and outlives the turns below.
+    unsafe { engine.submit(&hour) };
+    script(&[Nasty::Early; 3]);
+    for _ in 0..3 {
+        engine
+            .turn(Wait::Poll, |_| panic!("nothing is due"))
+            .unwrap();
+        assert_eq!(hour.state(), State::Queued);
+    }
+    let soon = timeout(Duration::from_millis(5));
+    // SAFETY: as above.
+    unsafe { engine.submit(&soon) };
+    script(&[Nasty::Early; 2]);
+    while soon.state() != State::Done {
+        engine
+            .turn(Wait::AtMost(Duration::from_secs(1)), |_| ())
+            .unwrap();
+    }
+    assert!(soon.result() == 0 && left(&soon).is_none());
+    script(&[Nasty::Early]);
+    engine.turn(Wait::Poll, |_| ()).unwrap();
+    assert_eq!(hour.state(), State::Queued, "and cancelled there");
+    // SAFETY: submitted to this engine.
+    let outcome = unsafe { engine.cancel(&hour) };
+    assert_eq!(outcome, super::super::CancelOutcome::Done);
+    assert_eq!(engine.in_flight(), 0);
+}
+
+#[test]
+fn a_timer_that_is_refused_ends_its_op_alone() {
+    let mut engine = engine();
+    let ops = [1, 2, 3].map(|count| timeout(Duration::from_millis(count)));
+    for op in &ops {
+        // SAFETY: the ops stay where they are, and outlive the turns below.
+        unsafe { engine.submit(op) };
+    }
+    script(&[Nasty::RefuseTimer(libc::ENOMEM)]);
+    assert_eq!(finish(&mut engine), [-libc::ENOMEM, 0, 0]);
+}
+
+#[test]
+fn a_timer_that_is_refused_after_an_interruption_has_left_the_kernel() {
+    let mut kqueue = Kqueue::new(64).unwrap();
+    let op = timeout(Duration::from_millis(2));
+    // SAFETY: the op outlives the waits below.
+    unsafe { kqueue.add_timer(&op) }.unwrap();
+    script(&[Nasty::Interrupt, Nasty::RefuseTimer(libc::ENOMEM)]);
+    assert!(kqueue.wait(Wait::Poll, |_| ()).is_err());
+    let mut told = Vec::new();
+    for _ in 0..10 {
+        let wait = Wait::AtMost(Duration::from_millis(1));
+        let report = |event: Told<'_>| match event {
+            Told::Timer(of, refused) => told.push((ptr::from_ref(of), refused)),
+            Told::Edge(..) => panic!("nothing is registered"),
+        };
+        kqueue.wait(wait, report).unwrap();
+    }
+    assert_eq!(told, [(ptr::from_ref(&op), libc::ENOMEM)]);
+}
+
+#[test]
+fn a_timer_is_reckoned_anew_when_it_leaves_a_second_time() {
+    let mut kqueue = Kqueue::new(64).unwrap();
+    let op = timeout(Duration::from_millis(3));
+    // SAFETY: the op outlives the waits below.
+    unsafe { kqueue.add_timer(&op) }.unwrap();
+    let mut data = Vec::new();
+    script(&[Nasty::Interrupt; 3]);
+    while data.len() < 3 {
+        assert!(kqueue.wait(Wait::Poll, |_| ()).is_err());
+        data.push(kqueue.changes[0].data);
+        while data.len() == 2 && left(&op).is_some() {}
+    }
+    assert!(data[1] < data[0] && data[2] == 1, "{data:?}");
+    kqueue.remove_timer(&op);
+}
+
+#[test]
+fn a_moment_of_the_wall_clock_is_asked_for_as_such_and_for_a_minute_at_most() {
+    let mut kqueue = Kqueue::new(64).unwrap();
+    for (far, expected) in [(10, 10), (3600, 60)] {
+        let at = clock::wall() + Duration::from_secs(far);
+        let request = Request::Timeout {
+            at: Moment::new(at),
+            wall: true,
+        };
+        let op = Op::new(request, 0);
+        // SAFETY: the op outlives the wait below.
+        unsafe { kqueue.add_timer(&op) }.unwrap();
+        let before = clock::wall().as_nanos();
+        script(&[Nasty::Interrupt]);
+        assert!(kqueue.wait(Wait::Poll, |_| ()).is_err());
+        let Event { fflags, data, .. } = kqueue.changes[0];
+        assert_eq!(fflags, NOTE_NSECONDS | NOTE_AT);
+        let wait = u128::try_from(data).unwrap() - before;
+        assert!(wait.div_ceil(1_000_000_000) >= expected, "{wait}");
+        assert!(wait < (expected + 10) * 1_000_000_000, "{wait}");
+        kqueue.remove_timer(&op);
+    }
+}
+
+#[test]
+fn timers_and_descriptors_share_the_room_for_changes() {
+    let mut kqueue = Kqueue::new(1).unwrap();
+    let (_a, b) = pair();
+    let fd = b.as_raw_fd();
+    let year = Duration::from_hours(24 * 365);
+    let ops = [timeout(year), timeout(year), timeout(year)];
+    // SAFETY: the ops outlive the waits below.
+    let add = |kqueue: &mut Kqueue, which: usize| unsafe { kqueue.add_timer(&ops[which]) };
+    assert_eq!(add(&mut kqueue, 0).unwrap(), Added::Registered);
+    assert_eq!(kqueue.add(fd).unwrap(), Added::Full);
+    assert_eq!(add(&mut kqueue, 1).unwrap(), Added::Registered);
+    assert_eq!(add(&mut kqueue, 2).unwrap(), Added::Full);
+    // What is taken back before it has left makes room, and leaves the others where they are.
+    kqueue.remove_timer(&ops[0]);
+    assert_eq!(kqueue.changes_count, 1);
+    assert_eq!(kqueue.changes[0].ident, ptr::from_ref(&ops[1]).addr());
+    kqueue.remove_timer(&ops[1]);
+    assert_eq!(kqueue.add(fd).unwrap(), Added::Registered);
+    assert_eq!(edges(&mut kqueue), [(fd, WRITE)]);
 }

@@ -13,11 +13,17 @@ mod epoll;
 mod kqueue;
 #[cfg(flux_kqueue_compat)]
 mod kqueue_double;
+#[cfg(flux_kqueue_compat)]
+mod kqueue_double_timers;
+pub(crate) mod poller;
 #[cfg(test)]
 mod property_tests;
 pub(crate) mod readiness;
 #[cfg(test)]
 pub(crate) mod refusals;
+mod slot;
+#[cfg(test)]
+mod timeout_tests;
 #[cfg(target_os = "linux")]
 mod uring;
 
@@ -25,6 +31,7 @@ use std::io;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+use crate::clock;
 use crate::config::{Config, EventEngine};
 use crate::error::InitError;
 use crate::op::Op;
@@ -72,6 +79,19 @@ pub(crate) enum CancelOutcome {
     Done,
     /// The op's own completion is still to come, and says what happened.
     Pending,
+}
+
+/// How long it is until the moment of a timeout, by its clock; `None` when that has come, or there is none.
+fn left(op: &Op) -> Option<Duration> {
+    let (at, wall) = op.timeout()?;
+    let now = if wall {
+        clock::wall()
+    } else {
+        Duration::from_nanos(clock::monotonic_ns())
+    };
+    at.since_zero()
+        .checked_sub(now)
+        .filter(|left| !left.is_zero())
 }
 
 pub(crate) enum Engine {

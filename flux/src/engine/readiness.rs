@@ -13,21 +13,22 @@
 //!   └──▶ overflow ──room in the list──▶ try
 //! ```
 //!
-//! Owns the table of descriptors and the queues. How the kernel is asked is a [`Poller`]'s business, how an
-//! op is tried is that of [`attempt`](super::attempt), and who waits for an op is nobody's here.
+//! Owns the table of descriptors and the line. What is known of each, and its queues, is in [`slot`](super::slot);
+//! how the kernel is asked is a [`Poller`]'s business, and who waits for an op is nobody's here.
 
 #![allow(
     unsafe_code,
     reason = "keeps lists of ops, which lie in suspended frames"
 )]
 
-use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::attempt::{First, call, pause};
-use super::{CancelOutcome, Counters, Wait};
+use super::attempt::{First, pause};
+use super::poller::{Added, Poller, Told};
+pub(crate) use super::slot::closed_unseen;
+use super::slot::{Begun, Slot, slot_of};
+use super::{CancelOutcome, Counters, Wait, left};
 use crate::list::List;
 use crate::op::{Op, Overflow, Request, State};
 use crate::sys::limits::{self, Limit};
@@ -37,90 +38,12 @@ const DESCRIPTORS_MAX: usize = 1 << 20;
 /// The most batches of events taken in a turn: then the fibers get their share again.
 const BATCHES_MAX: usize = 4;
 
-/// Counts descriptors that were closed, or given away, where the engine could not be told: on another
-/// thread. What is known of a registration from before may be of another file.
-static CLOSED_UNSEEN: AtomicU32 = AtomicU32::new(0);
-
-/// Tells every engine of this process that a descriptor may have been closed behind its back.
-pub(crate) fn closed_unseen() {
-    CLOSED_UNSEEN.fetch_add(1, Ordering::Release);
-}
-
-/// What has changed at a descriptor.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Edge {
-    pub(crate) readable: bool,
-    pub(crate) writable: bool,
-    /// The other side has finished, or the socket has failed: nothing will ever have to wait again, and no
-    /// further edge may come.
-    pub(crate) ended: bool,
-    /// The error code with which the kernel refused to tell of these directions, after [`Poller::add`] had
-    /// promised it; 0 if it did not.
-    pub(crate) refused: i32,
-}
-
-/// What became of a registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Added {
-    /// It is made, or will be with the next wait.
-    Registered,
-    /// There is no room for it before the next wait.
-    #[cfg_attr(
-        not(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat)),
-        allow(dead_code, reason = "epoll registers at once")
-    )]
-    Full,
-}
-
-/// The kernel's way of telling what has changed.
-pub(crate) trait Poller: Sized {
-    /// Whether a read that got less than it asked for has emptied the socket, unless an [`Edge`] said that
-    /// it `ended`. A read stops where urgent data stood, and not every system tells of those.
-    const SHORT_MEANS_EMPTY: bool;
-
-    /// Registers a descriptor for edges in both directions, now or with the next wait, which then reports a
-    /// refusal. One that is registered already is fine: what has changed meanwhile is reported anew.
-    fn add(&mut self, fd: RawFd) -> io::Result<Added>;
-
-    /// Forgets a descriptor that is about to be closed.
-    fn remove(&mut self, fd: RawFd);
-
-    /// Waits as told, and reports what has changed: at most one batch. Answers whether there may be more.
-    fn wait(&mut self, wait: Wait, report: impl FnMut(RawFd, Edge)) -> io::Result<bool>;
-}
-
-/// One direction of a descriptor.
-struct Direction {
-    waiting: List<Op, Overflow>,
-    /// The last attempt found nothing, and no edge has come since.
-    idle: Cell<bool>,
-}
-
-/// What is known of a descriptor. All zeroes is a descriptor of which nothing is known.
-struct Slot {
-    read: Direction,
-    write: Direction,
-    /// Registered, and as of which count of [`CLOSED_UNSEEN`] that is known.
-    registered: Cell<bool>,
-    as_of: Cell<u32>,
-    /// What an attempt found says nothing of what comes next, so that everything is tried.
-    ended: Cell<bool>,
-}
-
 pub(crate) struct Readiness<P> {
     poller: P,
     slots: Box<[Slot]>,
     overflow: List<Op, Overflow>,
     in_flight: usize,
     counters: Counters,
-}
-
-/// Where an op stands after it was begun.
-enum Begun {
-    Done(i32),
-    Waits,
-    /// Its descriptor is not registered, and there is no room to do so.
-    NoRoom,
 }
 
 impl<P: Poller> Readiness<P> {
@@ -184,14 +107,13 @@ impl<P: Poller> Readiness<P> {
     #[inline]
     unsafe fn begin(&mut self, op: &Op, first: First) -> Begun {
         let Some(fd) = op.request().fd() else {
-            return Begun::Done(0);
+            // SAFETY: the caller's promise is passed on.
+            return unsafe { self.begin_timeout(op) };
         };
         let Some(slot) = slot_of(&self.slots, fd) else {
             return Begun::Done(-libc::EMFILE);
         };
-        if slot.registered.get() && slot.as_of.get() != CLOSED_UNSEEN.load(Ordering::Acquire) {
-            slot.forget();
-        }
+        slot.forget_if_in_doubt();
         let direction = slot.direction(op.request().writes());
         let turn_has_come = direction.waiting.is_empty();
         // What is remembered of edges counts only where edges come.
@@ -220,6 +142,26 @@ impl<P: Poller> Readiness<P> {
         Begun::Waits
     }
 
+    /// Begins an op that is about no descriptor: one whose moment has come, or none was asked for, is done.
+    ///
+    /// # Safety
+    /// As [`begin`](Self::begin).
+    #[cold]
+    unsafe fn begin_timeout(&mut self, op: &Op) -> Begun {
+        if left(op).is_none() {
+            return Begun::Done(0);
+        }
+        // SAFETY: the op stays until it is done (caller), and before that it is told of, or removed by `cancel`.
+        match unsafe { self.poller.add_timer(op) } {
+            Ok(Added::Registered) => {
+                op.set_state(State::InKernel);
+                Begun::Waits
+            }
+            Ok(Added::Full) => Begun::NoRoom,
+            Err(error) => Begun::Done(-error.raw_os_error().unwrap_or(libc::EIO)),
+        }
+    }
+
     /// # Safety
     /// As [`super::Engine::cancel`].
     pub(crate) unsafe fn cancel(&mut self, op: &Op) -> CancelOutcome {
@@ -228,7 +170,9 @@ impl<P: Poller> Readiness<P> {
             State::Queued => unsafe { self.overflow.remove(op) },
             State::InKernel => {
                 let slot = op.request().fd().and_then(|fd| slot_of(&self.slots, fd));
-                if let Some(slot) = slot {
+                if op.timeout().is_some() {
+                    self.poller.remove_timer(op);
+                } else if let Some(slot) = slot {
                     let direction = slot.direction(op.request().writes());
                     // SAFETY: `begin` put it into this very list.
                     unsafe { direction.waiting.remove(op) };
@@ -270,12 +214,15 @@ impl<P: Poller> Readiness<P> {
             let room_is_wanted = !self.overflow.is_empty();
             let patience = if room_is_wanted { Wait::Poll } else { wait };
             self.counters.enters += 1;
-            let (slots, counters) = (&self.slots, &mut self.counters);
+            let (slots, counters, line) = (&self.slots, &mut self.counters, &self.overflow);
             let mut completed = 0;
-            let more = self.poller.wait(patience, |fd, edge| {
-                if let Some(slot) = slot_of(slots, fd) {
-                    completed += slot.go_on::<P>(fd, edge, &mut done);
+            let more = self.poller.wait(patience, |told| match told {
+                Told::Edge(fd, edge) => {
+                    if let Some(slot) = slot_of(slots, fd) {
+                        completed += slot.go_on::<P>(fd, edge, &mut done);
+                    }
                 }
+                Told::Timer(op, refused) => completed += go_off(op, refused, line, &mut done),
             });
             self.in_flight -= completed;
             counters.completions += completed as u64;
@@ -337,112 +284,20 @@ impl<P: Poller> Readiness<P> {
     }
 }
 
-/// What is known of a descriptor, unless its number is beyond the table.
-#[inline]
-fn slot_of(slots: &[Slot], fd: RawFd) -> Option<&Slot> {
-    usize::try_from(fd).ok().and_then(|fd| slots.get(fd))
-}
-
-impl Slot {
-    #[inline]
-    fn direction(&self, write: bool) -> &Direction {
-        if write { &self.write } else { &self.read }
+/// Ends a timeout whose timer has gone off, or was refused; the number of ops that are done. One that the kernel
+/// took for due too early stands in line to be asked for anew.
+#[cold]
+fn go_off(op: &Op, refused: i32, line: &List<Op, Overflow>, done: &mut impl FnMut(&Op)) -> usize {
+    if refused == 0 && left(op).is_some() {
+        op.set_state(State::Queued);
+        // SAFETY: its submitter promised that it stays until it is done; it leaves this list before, and was in
+        // none while its timer ran.
+        unsafe { line.push_back(op) };
+        return 0;
     }
-
-    /// Asks the kernel to tell of the descriptor; what becomes of an op that needs it, if that fails.
-    fn register<P: Poller>(&self, fd: RawFd, poller: &mut P) -> Result<(), Begun> {
-        // Read before: a close that comes in between is seen as one that came after.
-        let as_of = CLOSED_UNSEEN.load(Ordering::Acquire);
-        match poller.add(fd) {
-            Ok(Added::Registered) => {}
-            Ok(Added::Full) => return Err(Begun::NoRoom),
-            Err(error) => {
-                return Err(Begun::Done(-error.raw_os_error().unwrap_or(libc::EIO)));
-            }
-        }
-        self.registered.set(true);
-        self.as_of.set(as_of);
-        Ok(())
-    }
-
-    fn forget(&self) {
-        self.registered.set(false);
-        self.ended.set(false);
-        self.read.idle.set(false);
-        self.write.idle.set(false);
-    }
-
-    /// Tries what waits, after an edge; the number of ops that are done.
-    #[inline]
-    fn go_on<P: Poller>(&self, fd: RawFd, edge: Edge, done: &mut impl FnMut(&Op)) -> usize {
-        if edge.ended {
-            self.ended.set(true);
-        }
-        if edge.refused != 0 {
-            // The next op that has to wait asks once more: memory may have been short.
-            self.registered.set(false);
-        }
-        let mut completed = 0;
-        if edge.readable || edge.ended {
-            completed += self.go_on_in::<P>(&self.read, fd, edge, done);
-        }
-        if edge.writable || edge.ended {
-            completed += self.go_on_in::<P>(&self.write, fd, edge, done);
-        }
-        completed
-    }
-
-    /// Tries what waits in one direction, which has changed.
-    #[inline]
-    fn go_on_in<P: Poller>(
-        &self,
-        direction: &Direction,
-        fd: RawFd,
-        edge: Edge,
-        done: &mut impl FnMut(&Op),
-    ) -> usize {
-        direction.idle.set(false);
-        let mut completed = 0;
-        while let Some(op) = direction.waiting.front() {
-            let result = match edge.refused {
-                0 => self.attempt::<P>(fd, op, First::No),
-                code => Some(-code),
-            };
-            let Some(result) = result else {
-                break;
-            };
-            direction.waiting.pop_front();
-            op.complete(result);
-            completed += 1;
-            done(op);
-            if direction.idle.get() {
-                break;
-            }
-        }
-        completed
-    }
-
-    /// Tries an op; `None` when it would have to wait.
-    #[inline]
-    fn attempt<P: Poller>(&self, fd: RawFd, op: &Op, first: First) -> Option<i32> {
-        let tried = loop {
-            // SAFETY: the pointers of the request are good until the op is done, by the promise of its
-            // submitter, and it is not done.
-            let tried = unsafe { call(fd, op.request(), first) };
-            if tried.result != -libc::EINTR {
-                break tried;
-            }
-        };
-        if tried.ended {
-            self.ended.set(true);
-        }
-        let would_wait = tried.would_wait();
-        let emptied = P::SHORT_MEANS_EMPTY && tried.short && !self.ended.get();
-        self.direction(op.request().writes())
-            .idle
-            .set(would_wait || emptied);
-        (!would_wait).then_some(tried.result)
-    }
+    op.complete(-refused);
+    done(op);
+    1
 }
 
 /// How many descriptors this process can ever have.

@@ -5,6 +5,7 @@
     reason = "what is written and read here is there, or has room"
 )]
 
+use std::cell::Cell;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd as _, AsRawFd as _};
@@ -14,6 +15,7 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::super::epoll::Epoll;
+use super::super::poller::Edge;
 use super::super::refusals::{Entry, Refusals};
 use super::*;
 use crate::sys::socket::send_now;
@@ -41,7 +43,16 @@ impl Poller for Scarce {
         self.epoll.remove(fd);
     }
 
-    fn wait(&mut self, wait: Wait, mut report: impl FnMut(RawFd, Edge)) -> io::Result<bool> {
+    unsafe fn add_timer(&mut self, op: &Op) -> io::Result<Added> {
+        // SAFETY: the caller's promise is passed on.
+        unsafe { self.epoll.add_timer(op) }
+    }
+
+    fn remove_timer(&mut self, op: &Op) {
+        self.epoll.remove_timer(op);
+    }
+
+    fn wait(&mut self, wait: Wait, mut report: impl FnMut(Told<'_>)) -> io::Result<bool> {
         let mut refused_any = false;
         for fd in self.registrations.drain(..) {
             if let Err(error) = self.epoll.add(fd) {
@@ -51,7 +62,7 @@ impl Poller for Scarce {
                     ended: false,
                     refused: error.raw_os_error().unwrap(),
                 };
-                report(fd, edge);
+                report(Told::Edge(fd, edge));
                 refused_any = true;
             }
         }

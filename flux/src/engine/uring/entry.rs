@@ -4,10 +4,10 @@
 
 use std::ptr;
 
-use io_uring::types::Fd;
+use io_uring::types::{Fd, TimeoutFlags, Timespec};
 use io_uring::{opcode, squeue};
 
-use crate::op::{Op, Request};
+use crate::op::{Moment, Op, Request};
 
 /// The user data of a cancel's own completion, which nobody waits for. No op has this address.
 pub(super) const IGNORE: u64 = 2;
@@ -27,6 +27,33 @@ pub(super) fn cancel_entry(op: &Op) -> squeue::Entry {
     opcode::AsyncCancel::new(user_data_of(op))
         .build()
         .user_data(IGNORE)
+}
+
+/// The kernel reads a moment as it reads its own `timespec`.
+const _: () = assert!(
+    size_of::<Moment>() == size_of::<Timespec>() && align_of::<Moment>() >= align_of::<Timespec>()
+);
+
+#[cold]
+fn timeout_entry(op: &Op, wall: bool) -> squeue::Entry {
+    let moment: *const Moment = op.timeout().map_or(ptr::null(), |(at, _)| at);
+    let clock = if wall {
+        TimeoutFlags::REALTIME
+    } else {
+        TimeoutFlags::empty()
+    };
+    opcode::Timeout::new(moment.cast())
+        .flags(TimeoutFlags::ABS | clock)
+        .build()
+}
+
+/// What an op is told of a completion: a timeout that has run to its end is an error for the kernel alone.
+#[inline]
+pub(super) fn answer(op: &Op, result: i32) -> i32 {
+    if result == -libc::ETIME && op.timeout().is_some() {
+        return 0;
+    }
+    result
 }
 
 #[inline]
@@ -68,6 +95,7 @@ pub(super) fn entry(op: &Op) -> squeue::Entry {
             let events = if write { libc::POLLOUT } else { libc::POLLIN };
             opcode::PollAdd::new(Fd(fd), events.cast_unsigned().into()).build()
         }
+        Request::Timeout { wall, .. } => timeout_entry(op, wall),
     }
     .user_data(user_data_of(op))
 }

@@ -29,10 +29,10 @@ use std::time::Duration;
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, squeue};
 
-use self::entry::{IGNORE, cancel_entry, entry, op_of};
+use self::entry::{IGNORE, answer, cancel_entry, entry, op_of};
 use self::prove::{Parts, prove};
 use self::setup::{build_ring, explain};
-use super::{CancelOutcome, Counters, Wait};
+use super::{CancelOutcome, Counters, Wait, left};
 use crate::error::InitError;
 use crate::list::List;
 use crate::op::{Cancels, Op, Overflow, State};
@@ -129,6 +129,12 @@ impl Uring {
     /// As [`super::Engine::submit`].
     #[inline]
     pub(crate) unsafe fn submit(&mut self, op: &Op) {
+        if op.timeout().is_some() && left(op).is_none() {
+            // Has come: nothing to wait for.
+            op.complete(0);
+            self.counters.completions += 1;
+            return;
+        }
         self.in_flight += 1;
         if self.overflow.is_empty() && self.push(&entry(op)) {
             op.set_state(State::InKernel);
@@ -340,7 +346,7 @@ impl Uring {
                     // SAFETY: an op in the kernel is in the list of cancels, or in none.
                     unsafe { self.cancels.remove(op) };
                 }
-                op.complete(completion.result());
+                op.complete(answer(op, completion.result()));
                 self.in_flight -= 1;
                 self.counters.completions += 1;
                 any = true;
