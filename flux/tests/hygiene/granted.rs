@@ -33,10 +33,11 @@ fn the_reactors_thread_goes_first_while_it_runs_and_those_that_it_starts_do_not(
     in_a_process_of_its_own(
         "granted::the_reactors_thread_goes_first_while_it_runs_and_those_that_it_starts_do_not",
         || {
+            let before = State::now();
             if !granted(&config().realtime(2)) {
                 return;
             }
-            let before = State::now();
+            assert_eq!(State::now(), before);
             let (inside, beside) = config()
                 .realtime(2)
                 .run(|| {
@@ -55,10 +56,11 @@ fn the_reactors_thread_goes_first_while_it_runs_and_those_that_it_starts_do_not(
 fn all_is_as_before_however_the_reactor_ends() {
     in_a_process_of_its_own("granted::all_is_as_before_however_the_reactor_ends", || {
         let favoured = || Config::new().realtime(1).lock_memory();
+        let before = State::now();
         if !granted(&favoured()) {
             return;
         }
-        let before = State::now();
+        assert_eq!(State::now(), before);
         // It never runs.
         let reactor = favoured().init().unwrap();
         let between = State::now();

@@ -122,6 +122,7 @@ fn memory_that_was_locked_is_free_again_when_the_priority_is_refused() {
                 println!("SKIPPED: this root may not lock memory");
                 return;
             }
+            assert_eq!(State::now().locked_kib, 0);
             drop_capability(SYS_NICE);
             let config = config().lock_memory().realtime(1);
             refuses(&config, of_priority, &["`ulimit -r`"]);
