@@ -32,10 +32,11 @@ const BESIDE: [(&str, &str); 5] = [
     ("timer", "time"),
 ];
 /// Crates that few may name: files, or rooms with their slash.
-const CRATES: [(&str, &[&str]); 3] = [
+const CRATES: [(&str, &[&str]); 4] = [
     ("corosensei", &["fiber/context.rs", "stack/slab.rs"]),
     ("io_uring", &["engine/uring.rs", "engine/uring/"]),
     ("libc", &["sys/", "engine/"]),
+    ("windows_sys", &["sys/"]),
 ];
 /// The rooms in which a file may open `unsafe_code`.
 const UNSAFE_ROOMS: [&str; 11] = [

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! - **Guard:** by `MADV_GUARD_INSTALL`, which costs no mapping, else by `mprotect`, which costs two and is
-//!   refused at init when the kernel's limit would end it half-way.
+//!   refused at init when the kernel's limit would end it half-way. On Windows, as the system guards a thread's.
 //! - **Colour:** tops that are equal modulo 4 KiB share their cache sets, which makes every switch several
 //!   times dearer from a dozen fibers up; so each top is moved down by up to 2 KiB.
 //! - **Free list:** last in, first out, so that the stack handed out is the one still in the cache.
@@ -25,7 +25,11 @@ use std::num::NonZeroUsize;
 use crate::sys::memory::{self, Mapping};
 
 /// The unusable bytes below each stack. C code, unlike Rust's, does not probe each page of a large frame.
+#[cfg(not(windows))]
 const GUARD_BYTES: usize = 12 * 1024;
+/// The unusable bytes below each stack: a page that stays closed, and what the handler of an overflow runs on.
+#[cfg(windows)]
+const GUARD_BYTES: usize = 4 * 1024 + memory::HANDLER_BYTES;
 /// The room for the colour, so that it takes nothing from what was promised.
 const COLOUR_BYTES: usize = 4 * 1024;
 /// Consecutive slots differ by so much; a multiple of the 64 bytes of a cache line.
@@ -57,6 +61,24 @@ unsafe impl corosensei::stack::Stack for Stack {
     fn limit(&self) -> corosensei::stack::StackPointer {
         self.limit
     }
+
+    /// What the system is told of the stack that a thread is on. All of it is there from the start, so that the
+    /// next thing to be touched below is the guard.
+    #[cfg(windows)]
+    fn teb_fields(&self) -> corosensei::stack::StackTebFields {
+        // As `Slab::new` has it. Reckoned again, since a context has no room for a third bound.
+        let guard_bytes = memory::round_to_pages(GUARD_BYTES).unwrap_or(GUARD_BYTES);
+        corosensei::stack::StackTebFields {
+            StackBase: self.top.get(),
+            StackLimit: self.limit.get() + guard_bytes,
+            DeallocationStack: self.limit.get(),
+            GuaranteedStackBytes: memory::HANDLER_BYTES,
+        }
+    }
+
+    /// Nothing to keep: the next fiber finds the stack as it was made, since an overflow ends the process.
+    #[cfg(windows)]
+    fn update_teb_fields(&mut self, _stack_limit: usize, _guaranteed_stack_bytes: usize) {}
 }
 
 pub(crate) struct Slab {

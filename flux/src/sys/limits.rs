@@ -4,12 +4,14 @@
 
 #![allow(unsafe_code, reason = "calls into libc")]
 
+#[cfg(unix)]
 use std::mem;
 
 /// A limit of the process, as `ulimit` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Limit {
     /// Open descriptors (`ulimit -n`).
+    #[cfg_attr(windows, allow(dead_code, reason = "an engine there has none"))]
     Descriptors,
     /// Bytes of memory that may be locked (`ulimit -l`).
     LockedMemory,
@@ -20,6 +22,7 @@ pub(crate) enum Limit {
 
 /// What is allowed now, and what the process may raise that to; `None` where the system does not tell, or
 /// has no limit.
+#[cfg(unix)]
 pub(crate) fn soft_and_hard(limit: Limit) -> (Option<u64>, Option<u64>) {
     let resource = match limit {
         Limit::Descriptors => libc::RLIMIT_NOFILE,
@@ -37,6 +40,12 @@ pub(crate) fn soft_and_hard(limit: Limit) -> (Option<u64>, Option<u64>) {
     #[allow(clippy::useless_conversion, reason = "signed on FreeBSD")]
     let number = |value| known(value).and_then(|value| u64::try_from(value).ok());
     (number(found.rlim_cur), number(found.rlim_max))
+}
+
+/// What is allowed now, and what the process may raise that to: there are no such limits here.
+#[cfg(windows)]
+pub(crate) fn soft_and_hard(_: Limit) -> (Option<u64>, Option<u64>) {
+    (None, None)
 }
 
 /// What is allowed now, in words.

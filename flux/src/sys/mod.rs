@@ -1,13 +1,16 @@
-//! The operating system, one concern a file; with the engines, the only rooms that name libc.
+//! The operating system, one concern a file, or a folder with a file for each system; with the engines, the only
+//! rooms that name libc, and the only one that names windows-sys.
 
 pub(crate) mod affinity;
 pub(crate) mod counter;
+#[cfg(unix)]
 pub(crate) mod interrupt;
 pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod realtime;
 pub(crate) mod resident;
 pub(crate) mod signal;
+#[cfg(unix)]
 pub(crate) mod socket;
 
 /// Writes a line to stderr if it can be written: a closed stderr is no reason to panic, least of all where the
@@ -18,6 +21,20 @@ pub(crate) fn say(line: std::fmt::Arguments<'_>) {
 }
 
 /// The error codes that flux itself gives or tells apart.
+#[cfg(unix)]
 pub(crate) mod errno {
+    #[cfg(test)]
+    pub(crate) use libc::ENOTSUP;
     pub(crate) use libc::{EAGAIN, ECANCELED, EINTR, ETIMEDOUT};
+}
+
+/// The error codes that flux itself gives, as Windows has them: std reads them as the kinds that they are on other
+/// systems, and the first as none that a library would retry. (`ERROR_OPERATION_ABORTED` would be `TimedOut`.)
+#[cfg(windows)]
+pub(crate) mod errno {
+    use windows_sys::Win32::Foundation;
+
+    pub(crate) const ECANCELED: i32 = Foundation::ERROR_CANCELLED.cast_signed();
+    pub(crate) const ENOTSUP: i32 = Foundation::ERROR_NOT_SUPPORTED.cast_signed();
+    pub(crate) const ETIMEDOUT: i32 = Foundation::ERROR_TIMEOUT.cast_signed();
 }

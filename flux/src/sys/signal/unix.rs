@@ -1,6 +1,4 @@
-//! Catching a memory fault: a handler on a stack of its own, and the way back to whoever handled before.
-//!
-//! Does not know what a fault means.
+//! Unix: a handler on a stack of its own, and the way back to whoever handled before.
 
 #![allow(unsafe_code, reason = "installs a signal handler")]
 
@@ -10,11 +8,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::sys::memory::{Mapping, page_size};
-
-/// What looks at the address of a fault. Returns if the fault is not its business.
-///
-/// Runs in a signal handler: it may call nothing that is not async-signal-safe.
-pub(crate) type FaultHandler = fn(usize);
+use crate::sys::signal::FaultHandler;
 
 /// The bytes of the handler's own stack; the stack that overflowed has none left.
 const STACK_BYTES: usize = 64 * 1024;
