@@ -14,7 +14,8 @@ use crate::error::InitError;
 /// How the reactor talks to the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EventEngine {
-    /// The best that this machine allows.
+    /// The best that this machine allows. On Windows one that has no other name: its fibers wait for time and for
+    /// each other, and there are no sockets.
     #[default]
     Auto,
     /// Linux's `io_uring`: completions, one kernel entry a turn.
@@ -47,7 +48,8 @@ pub enum Core {
     Auto,
     /// Not pinned.
     None,
-    /// This one, counted as the system does, from 0. Refused by macOS, where a program does not choose.
+    /// This one, counted as the system does, from 0. Refused by macOS, where a program does not choose. On Windows:
+    /// within the group of at most 64 processors that the thread is in.
     Number(usize),
 }
 

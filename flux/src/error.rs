@@ -13,8 +13,8 @@ use crate::sys::errno;
 
 /// Why a suspending call ended before the thing that it waited for happened.
 ///
-/// I/O says the same as an [`io::Error`]: `ECANCELED` for [`Cancelled`](Stopped::Cancelled) and
-/// [`io::ErrorKind::TimedOut`] for [`TimedOut`](Stopped::TimedOut). Neither conversion allocates.
+/// I/O says the same as an [`io::Error`]: `ECANCELED` for [`Cancelled`](Stopped::Cancelled) (`ERROR_CANCELLED` on
+/// Windows) and [`io::ErrorKind::TimedOut`] for [`TimedOut`](Stopped::TimedOut). Neither conversion allocates.
 ///
 /// # Example
 /// ```

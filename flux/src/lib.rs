@@ -74,9 +74,15 @@
 //! While a panic unwinds, nothing switches: I/O from a destructor tries once, and fails with `ECANCELED`
 //! where it would have to wait. A panic ends its fiber alone; [`JoinHandle::join`] hands it on.
 
-#[cfg(not(any(target_os = "linux", target_os = "macos", target_os = "freebsd")))]
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "macos",
+    target_os = "freebsd",
+    windows
+)))]
 compile_error!(
-    "flux has engines for Linux (`io_uring`, `epoll`), macOS and FreeBSD (`kqueue`), and none for this system"
+    "flux has engines for Linux (`io_uring`, `epoll`), macOS and FreeBSD (`kqueue`), and Windows (time and wake-ups \
+     alone, no sockets), and none for this system"
 );
 
 // Tests of the crate's folder are played inside it too, and name it as its users do.
@@ -86,8 +92,22 @@ extern crate self as flux;
 mod callbacks;
 mod clock;
 mod config;
+#[cfg_attr(
+    windows,
+    allow(
+        dead_code,
+        reason = "much of it serves requests, and none is made there"
+    )
+)]
 mod engine;
 mod error;
+#[cfg_attr(
+    windows,
+    allow(
+        dead_code,
+        reason = "much of it serves requests, and none is made there"
+    )
+)]
 mod fiber;
 #[cfg_attr(
     not(target_os = "linux"),
@@ -96,14 +116,24 @@ mod fiber;
 mod list;
 #[doc(hidden)]
 pub mod macro_support;
+#[cfg(unix)]
+// Windows: flux has no sockets there, its fibers wait for time and for each other alone
 pub mod net;
 #[cfg_attr(
     not(target_os = "linux"),
     allow(dead_code, reason = "some of it serves `io_uring` alone")
 )]
 mod op;
+#[cfg_attr(
+    windows,
+    allow(
+        dead_code,
+        reason = "much of it serves requests, and none is made there"
+    )
+)]
 mod reactor;
 mod sched;
+#[cfg(unix)] // Windows: there are no signals to wait for
 pub mod signal;
 mod stack;
 mod stats;

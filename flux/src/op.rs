@@ -14,11 +14,13 @@
 //! Knows nothing of sockets or timers: `net` fills it, an engine completes it, `sched` wakes.
 
 use std::cell::Cell;
+#[cfg(unix)]
 use std::os::fd::RawFd;
 use std::time::Duration;
 
 use crate::list::{Linked, Links};
 use crate::sys::say;
+#[cfg(unix)]
 use crate::sys::socket::MessageHeader;
 
 /// A moment on one of the system's clocks: so long after its zero. Laid out as the kernel's `timespec` is, which
@@ -63,6 +65,7 @@ pub(crate) enum Request {
     )]
     Nothing,
     /// Bytes of a stream into a buffer; waits for at least one.
+    #[cfg(unix)]
     Receive {
         fd: RawFd,
         buffer: *mut u8,
@@ -71,6 +74,7 @@ pub(crate) enum Request {
     },
     /// A datagram, or bytes of a stream up to a seam, into a buffer. Fewer than the buffer holds say nothing
     /// of what is left, and none can be a datagram.
+    #[cfg(unix)]
     ReceiveOne {
         fd: RawFd,
         buffer: *mut u8,
@@ -79,35 +83,41 @@ pub(crate) enum Request {
     },
     /// As [`ReceiveOne`](Self::ReceiveOne), into several buffers, and with the sender's address if the header
     /// has room for it.
+    #[cfg(unix)]
     ReceiveMessage {
         fd: RawFd,
         message: *mut MessageHeader,
         peek: bool,
     },
     /// Bytes out of a buffer; waits until at least one is taken.
+    #[cfg(unix)]
     Send {
         fd: RawFd,
         bytes: *const u8,
         len: u32,
     },
     /// Bytes out of several buffers, or to an address; waits until at least one is taken, or the datagram.
+    #[cfg(unix)]
     SendMessage {
         fd: RawFd,
         message: *const MessageHeader,
     },
     /// A connection from a listener, and its peer's address.
+    #[cfg(unix)]
     Accept {
         fd: RawFd,
         address: *mut socket2::SockAddrStorage,
         len: *mut u32,
     },
     /// A connection to an address.
+    #[cfg(unix)]
     Connect {
         fd: RawFd,
         address: *const socket2::SockAddrStorage,
         len: u32,
     },
     /// The descriptor's being readable, or writable.
+    #[cfg(unix)]
     Ready { fd: RawFd, write: bool },
     /// A moment of the monotonic clock ([`monotonic_ns`](crate::clock::monotonic_ns)), or of the wall clock, by
     /// which it moves when that is set. Done with 0, and never before.
@@ -118,6 +128,7 @@ pub(crate) enum Request {
     Timeout { at: Moment, wall: bool },
 }
 
+#[cfg(unix)]
 impl Request {
     /// The descriptor that it is about.
     #[inline]

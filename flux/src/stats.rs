@@ -7,7 +7,7 @@ use crate::reactor::current;
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Stats {
-    /// The engine in use, as in `engine = ".."`.
+    /// The engine in use, as in `engine = ".."`; `"park"` on Windows, where `auto` is the only one.
     pub engine: &'static str,
     /// Why `auto` did not take a better one: who refuses it, and what to do.
     pub engine_refused: Option<&'static str>,

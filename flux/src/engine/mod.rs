@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code, reason = "passes on the promises that ops need")]
 
+#[cfg(unix)]
 mod attempt;
 #[cfg(target_os = "linux")]
 mod epoll;
@@ -15,19 +16,25 @@ mod kqueue;
 mod kqueue_double;
 #[cfg(flux_kqueue_compat)]
 mod kqueue_double_timers;
+#[cfg(any(windows, test))]
+mod park;
+#[cfg(unix)]
 pub(crate) mod poller;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod property_tests;
+#[cfg(unix)]
 pub(crate) mod readiness;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 pub(crate) mod refusals;
+#[cfg(unix)]
 mod slot;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod timeout_tests;
 #[cfg(target_os = "linux")]
 mod uring;
 
 use std::io;
+#[cfg(unix)]
 use std::os::fd::RawFd;
 use std::time::Duration;
 
@@ -35,11 +42,15 @@ use crate::clock;
 use crate::config::{Config, EventEngine};
 use crate::error::InitError;
 use crate::op::Op;
+#[cfg(unix)]
 use crate::sys::limits::{self, Limit};
 #[cfg(target_os = "linux")]
 use epoll::Epoll;
 #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
 use kqueue::Kqueue;
+#[cfg(windows)]
+use park::Park;
+#[cfg(unix)]
 use readiness::Readiness;
 #[cfg(target_os = "linux")]
 use uring::Uring;
@@ -101,6 +112,8 @@ pub(crate) enum Engine {
     Epoll(Readiness<Epoll>),
     #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
     Kqueue(Readiness<Kqueue>),
+    #[cfg(windows)]
+    Park(Park),
 }
 
 /// The engine that `auto` takes, and why it is not a better one.
@@ -139,7 +152,28 @@ mod system {
     }
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+mod system {
+    use super::{Chosen, Config, Engine, EventEngine, InitError, Park, of_another_system};
+
+    #[allow(
+        clippy::unnecessary_wraps,
+        reason = "as on other systems, where it may fail"
+    )]
+    pub(super) fn auto(_: &Config) -> Chosen {
+        Ok((Engine::Park(Park::new()), None))
+    }
+
+    pub(super) fn uring(_: &Config) -> Result<Engine, InitError> {
+        Err(of_another_system(EventEngine::IoUring, "Linux"))
+    }
+
+    pub(super) fn epoll(_: &Config) -> Result<Engine, InitError> {
+        Err(of_another_system(EventEngine::Epoll, "Linux"))
+    }
+}
+
+#[cfg(any(target_os = "macos", target_os = "freebsd"))]
 mod system {
     use super::{Chosen, Config, Engine, EventEngine, InitError, kqueue, of_another_system};
 
@@ -169,6 +203,7 @@ fn kqueue(_: &Config) -> Result<Engine, InitError> {
     Err(of_another_system(EventEngine::Kqueue, "macOS and the BSDs"))
 }
 
+#[cfg(unix)]
 fn refused_by_kernel(engine: EventEngine, error: &io::Error) -> InitError {
     let why = match error.raw_os_error() {
         Some(libc::EMFILE | libc::ENFILE) => format!(
@@ -198,12 +233,26 @@ fn of_another_system(engine: EventEngine, systems: &str) -> InitError {
 ///
 /// # Safety
 /// The pointers of the request are good.
+#[cfg(unix)]
 pub(crate) unsafe fn try_now(op: &Op) -> Option<i32> {
     let fd = op.request().fd()?;
     // SAFETY: the caller's promise is passed on.
     let tried = unsafe { attempt::call(fd, op.request(), attempt::First::No) };
     let again = tried.would_wait() || tried.result == -libc::EINTR;
     (!again).then_some(tried.result)
+}
+
+/// Tries a request at once, as [`Park`] does, which completes all.
+///
+/// # Safety
+/// None needed; other systems do.
+#[cfg(windows)]
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "on other systems it may have to wait"
+)]
+pub(crate) unsafe fn try_now(op: &Op) -> Option<i32> {
+    Some(Park::answer(op))
 }
 
 impl Engine {
@@ -227,6 +276,8 @@ impl Engine {
             Self::Epoll(_) => EventEngine::Epoll.name(),
             #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
             Self::Kqueue(_) => EventEngine::Kqueue.name(),
+            #[cfg(windows)]
+            Self::Park(_) => park::NAME,
         }
     }
 
@@ -248,6 +299,8 @@ impl Engine {
             #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
             // SAFETY: the caller's promise is passed on.
             Self::Kqueue(kqueue) => unsafe { kqueue.submit(op) },
+            #[cfg(windows)]
+            Self::Park(park) => park.submit(op),
         }
     }
 
@@ -266,10 +319,16 @@ impl Engine {
             #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
             // SAFETY: the caller's promise is passed on.
             Self::Kqueue(kqueue) => unsafe { kqueue.cancel(op) },
+            #[cfg(windows)]
+            Self::Park(_) => Park::cancel(op),
         }
     }
 
     /// Hands over what was submitted, waits if told to, and reports each op that is done.
+    #[cfg_attr(
+        windows,
+        allow(clippy::unnecessary_wraps, reason = "the other engines may fail")
+    )]
     #[inline]
     pub(crate) fn turn(&mut self, wait: Wait, done: impl FnMut(&Op)) -> io::Result<()> {
         match self {
@@ -279,10 +338,18 @@ impl Engine {
             Self::Epoll(epoll) => epoll.turn(wait, done),
             #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
             Self::Kqueue(kqueue) => kqueue.turn(wait, done),
+            #[cfg(windows)]
+            Self::Park(park) => {
+                park.turn(wait);
+                // It has none that would be done later.
+                drop(done);
+                Ok(())
+            }
         }
     }
 
     /// Forgets what is known of a descriptor that is about to be closed, or given away.
+    #[cfg(unix)]
     pub(crate) fn detach(&mut self, fd: RawFd) {
         match self {
             #[cfg(target_os = "linux")]
@@ -305,6 +372,8 @@ impl Engine {
             Self::Epoll(epoll) => epoll.in_flight(),
             #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
             Self::Kqueue(kqueue) => kqueue.in_flight(),
+            #[cfg(windows)]
+            Self::Park(_) => 0,
         }
     }
 
@@ -316,6 +385,8 @@ impl Engine {
             Self::Epoll(epoll) => epoll.counters(),
             #[cfg(any(target_os = "macos", target_os = "freebsd", flux_kqueue_compat))]
             Self::Kqueue(kqueue) => kqueue.counters(),
+            #[cfg(windows)]
+            Self::Park(park) => park.counters(),
         }
     }
 }

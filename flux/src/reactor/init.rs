@@ -306,7 +306,8 @@ fn pin_reactor(
 /// Lets the calling thread run on every core that the process may use, but for the reactor's.
 ///
 /// A thread inherits the core of the thread that starts it: one that a fiber starts shares the reactor's
-/// core, and slows it down, until it has called this. Where there is one core alone, it stays there.
+/// core, and slows it down, until it has called this. Where there is one core alone, it stays there. (On Windows a
+/// thread inherits nothing, and runs on every core of the process, the reactor's too, until it has called this.)
 ///
 /// # Errors
 /// [`InitError::Pin`]: the kernel refused.

@@ -10,6 +10,7 @@
 )]
 
 use std::io;
+#[cfg(unix)]
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::time::Duration;
@@ -228,6 +229,7 @@ impl Reactor {
     ///
     /// # Errors
     /// As [`perform`](Self::perform).
+    #[cfg(unix)]
     #[track_caller]
     pub(crate) fn wait_ready(
         &self,
