@@ -10,6 +10,8 @@ use flux_benches::Fault;
 use flux_benches::harness::{self, Args, Group, Sample, Size};
 use flux_benches::tasks::tokio::Drivers;
 use flux_benches::tasks::{flux, tokio};
+use flux_benches::timers::tokio::How;
+use flux_benches::timers::{self, Churn, Pick};
 
 /// Names a case and a number of operations: the child's whole order.
 const CHILD: &str = "--child";
@@ -61,6 +63,27 @@ const CASES: &[(&str, &str, Run)] = &[
     }),
     ("hand-off, capacity 64", "tokio", |n| {
         tokio::runtime(Drivers::All)?.block_on(tokio::hand_over(n, 64))
+    }),
+    ("timer set + cancelled, 10 000 live", "flux", |n| {
+        timers::flux::churn(&churn(Pick::Newest, n)).map(drop)
+    }),
+    ("timer set + cancelled, 10 000 live", "tokio", |n| {
+        timers::tokio::churn(&churn(Pick::Newest, n), How::Sleep).map(drop)
+    }),
+    ("timer set + cancelled, 10 000 live", "tokio, least", |n| {
+        timers::tokio::churn(&churn(Pick::Newest, n), How::Least).map(drop)
+    }),
+    ("timer set + cancelled, 10 000 live", "std BTreeMap", |n| {
+        timers::std::churn(&churn(Pick::Newest, n)).map(drop)
+    }),
+    ("timer in place of one of 10 000", "flux", |n| {
+        timers::flux::churn(&churn(Pick::Random, n)).map(drop)
+    }),
+    ("timer in place of one of 10 000", "tokio", |n| {
+        timers::tokio::churn(&churn(Pick::Random, n), How::Sleep).map(drop)
+    }),
+    ("timer in place of one of 10 000", "std BTreeMap", |n| {
+        timers::std::churn(&churn(Pick::Random, n)).map(drop)
     }),
     #[cfg(target_os = "linux")]
     ("step feed, 4 connections", "flux", network::feed_flux),
@@ -119,6 +142,10 @@ const CASES: &[(&str, &str, Run)] = &[
         network::echo_tokio,
     ),
 ];
+
+fn churn(pick: Pick, operations: u64) -> Churn {
+    Churn::new(10_000, pick, operations)
+}
 
 /// The generator's own instructions are in all counts: the *differences* are the runtimes.
 #[cfg(target_os = "linux")]

@@ -1,7 +1,8 @@
 //! The feed's messages: how they are written, and the parser that every contender uses.
 //!
 //! ```text
-//! length: u32 LE │ payload: `length` bytes, a whole number of u64 words; the first is the message's number
+//! length: u32 LE │ payload: `length` bytes, a whole number of u64 words
+//!                  the first is the message's number, the second may be when it was sent
 //! ```
 //!
 //! Pure: knows no sockets.
@@ -64,6 +65,14 @@ impl Writer {
     /// # Panics
     /// If the buffer is shorter than [`MESSAGE_MAX`].
     pub fn write(&mut self, buffer: &mut [u8]) -> usize {
+        self.write_stamped(FILLER, buffer)
+    }
+
+    /// As [`write`](Self::write), with a stamp that [`stamp`] finds again.
+    ///
+    /// # Panics
+    /// As [`write`](Self::write).
+    pub fn write_stamped(&mut self, stamp: u64, buffer: &mut [u8]) -> usize {
         let number = self.tally.messages;
         let words = WORDS_MIN + number % WORDS_SPREAD;
         let length = WORD * words as usize;
@@ -72,9 +81,11 @@ impl Writer {
         let payload = &mut payload[..length];
         payload.fill(1);
         payload[..WORD].copy_from_slice(&number.to_le_bytes());
+        payload[WORD..2 * WORD].copy_from_slice(&stamp.to_le_bytes());
+        let sum = FILLER.wrapping_mul(words - 2).wrapping_add(number);
         self.tally.add(Tally {
             messages: 1,
-            sum: number.wrapping_add(FILLER.wrapping_mul(words - 1)),
+            sum: sum.wrapping_add(stamp),
         });
         PREFIX + length
     }
@@ -84,6 +95,14 @@ impl Writer {
     pub fn tally(&self) -> Tally {
         self.tally
     }
+}
+
+/// The stamp of a message that was written with one.
+#[inline]
+#[must_use]
+pub fn stamp(payload: &[u8]) -> Option<u64> {
+    let (words, _) = payload.as_chunks::<WORD>();
+    words.get(1).map(|word| u64::from_le_bytes(*word))
 }
 
 /// Bytes received on one connection, and the messages found in them.
@@ -115,11 +134,16 @@ impl Frames {
     }
 
     /// Takes in `count` bytes that were written to [`space`](Self::space), sums every message that is now
-    /// complete, and returns how many these were.
+    /// complete, shows its payload to `on_message`, and returns how many these were.
     ///
     /// # Errors
     /// If the bytes cannot be a message: they come from our own writer, so a contender has mixed them up.
-    pub fn received(&mut self, count: usize) -> Result<u64, Fault> {
+    #[inline]
+    pub fn received(
+        &mut self,
+        count: usize,
+        mut on_message: impl FnMut(&[u8]),
+    ) -> Result<u64, Fault> {
         self.end += count;
         let before = self.tally.messages;
         while let Some((prefix, rest)) =
@@ -141,6 +165,7 @@ impl Frames {
                 sum.wrapping_add(u64::from_le_bytes(*word))
             });
             self.tally.add(Tally { messages: 1, sum });
+            on_message(payload);
             self.start += PREFIX + length;
         }
         if self.start == self.end {
@@ -181,7 +206,7 @@ mod tests {
                 let count = cut.min(rest.len()).min(space.len());
                 space[..count].copy_from_slice(&rest[..count]);
                 rest = &rest[count..];
-                found += frames.received(count).expect("well formed");
+                found += frames.received(count, |_| {}).expect("well formed");
             }
             assert_eq!(found, 500);
             assert_eq!(frames.tally(), writer.tally(), "cut into {cut}");
@@ -192,6 +217,18 @@ mod tests {
     fn a_length_that_cannot_be_is_an_error() {
         let mut frames = Frames::default();
         frames.space()[..4].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(frames.received(4).is_err());
+        assert!(frames.received(4, |_| {}).is_err());
+    }
+
+    #[test]
+    fn a_stamp_is_found_again_and_counted() {
+        let mut writer = Writer::default();
+        let mut frames = Frames::default();
+        let length = writer.write_stamped(42, frames.space());
+        let mut found = None;
+        let count = frames.received(length, |payload| found = stamp(payload));
+        assert_eq!((count.expect("well formed"), found), (1, Some(42)));
+        assert_eq!(frames.tally(), writer.tally());
+        assert_eq!(stamp(&[0; 15]), None);
     }
 }

@@ -4,18 +4,22 @@
 //! benches/*.rs ──▶ harness   rounds in alternation, ratios, tables, goals
 //!              ──▶ servers   raw (the limits), flux, tokio: the same work for each
 //!              ──▶ load      the peer on the other core
+//!              ──▶ timers    deadlines by the thousand, for flux, tokio, and std
 //!                  frames, sockets, watch: what all servers and the load have in common
 //! ```
 //!
-//! Every figure is CPU time of the measured thread per operation, and every claim is a ratio between
-//! contenders of one run: absolute figures of one machine prove nothing.
+//! A figure is CPU time of the measured thread per operation, unless its unit says that it is a latency; and every claim
+//! is a ratio between contenders of one run: absolute figures of one machine prove nothing.
 
 pub mod frames;
 pub mod harness;
 pub mod sys;
 pub mod tasks;
+pub mod timers;
 pub mod watch;
 
+#[cfg(target_os = "linux")]
+pub mod bare;
 #[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(target_os = "linux")]

@@ -5,8 +5,10 @@
     reason = "nanoseconds and counts of one run are far below 2^52"
 )]
 
+use std::ops::Deref;
 use std::time::Duration;
 
+use super::stats::percentile;
 use crate::sys::Stopwatch;
 
 /// What one run of one contender gave.
@@ -41,6 +43,40 @@ impl Sample {
             cost: total / operations as f64,
             rate: 0.0,
         }
+    }
+
+    /// The median of some figures, of which there is at least one, and their 99th percentile.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn middle_and_tail(mut figures: Vec<u64>) -> [Self; 2] {
+        figures.sort_unstable();
+        [50, 99].map(|percent| Self::cost(percentile(&figures, percent) as f64, 1))
+    }
+}
+
+/// What one run of one contender gave, for each side of its group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Samples(Vec<Sample>);
+
+impl Deref for Samples {
+    type Target = [Sample];
+
+    fn deref(&self) -> &[Sample] {
+        &self.0
+    }
+}
+
+impl From<Sample> for Samples {
+    fn from(sample: Sample) -> Self {
+        Self(vec![sample])
+    }
+}
+
+impl<const SIDES: usize> From<[Sample; SIDES]> for Samples {
+    fn from(samples: [Sample; SIDES]) -> Self {
+        Self(samples.into())
     }
 }
 

@@ -38,6 +38,17 @@ pub fn median(figures: impl IntoIterator<Item = f64>) -> f64 {
     Spread::of(figures).median
 }
 
+/// The smallest of at least one figure, which are sorted, that `percent` of a hundred are not above.
+///
+/// # Panics
+/// If there is none.
+#[must_use]
+pub fn percentile(sorted: &[u64], percent: usize) -> u64 {
+    debug_assert!(sorted.is_sorted());
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted[rank - 1]
+}
+
 /// The value below which `quarters` quarters of the sorted figures lie, between two neighbours if need be.
 fn quantile(sorted: &[f64], quarters: usize) -> f64 {
     let position = (sorted.len() - 1) * quarters;
@@ -67,6 +78,16 @@ mod tests {
                 high: 4.0
             }
         );
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_figures() {
+        let hundred: Vec<u64> = (1..=100).collect();
+        assert_eq!(percentile(&hundred, 50), 50);
+        assert_eq!(percentile(&hundred, 99), 99);
+        assert_eq!(percentile(&hundred, 100), 100);
+        assert_eq!(percentile(&[7, 9, 11], 99), 11);
+        assert_eq!(percentile(&[7], 0), 7);
     }
 
     #[test]

@@ -114,7 +114,7 @@ impl fmt::Display for Report {
         let subject = self.names[0];
         writeln!(
             f,
-            "  {:<22} {:>9}  {:<19} {:>11}   {} / it (quartiles)",
+            "  {:<24} {:>9}  {:<19} {:>11}   {} / it (quartiles)",
             "contender", self.unit, "  quartiles", "rate", subject
         )?;
         for (place, name) in self.names.iter().enumerate() {
@@ -122,7 +122,7 @@ impl fmt::Display for Report {
             let rates = Spread::of(self.samples[place].iter().map(|sample| sample.rate));
             write!(
                 f,
-                "  {name:<22} {} {}..{} {:>11}",
+                "  {name:<24} {} {}..{} {:>11}",
                 figure(cost.median),
                 figure(cost.low),
                 figure(cost.high).trim(),

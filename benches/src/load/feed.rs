@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::Fault;
 use crate::frames::{MESSAGE_MAX, Tally, Writer};
+use crate::watch::nanoseconds;
 
 /// How fast a feed sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,8 @@ pub struct FeedLoad {
     pub messages: u64,
     /// How fast.
     pub pace: Pace,
+    /// From when on stamps count, if messages are to have them: taken right before a message is written and sent.
+    pub stamps: Option<Instant>,
 }
 
 impl FeedLoad {
@@ -45,15 +48,19 @@ impl FeedLoad {
             if left == 0 {
                 break;
             }
-            let mut length = 0;
-            for _ in 0..left.min(per_send as u64) {
-                length += writer.write(&mut buffer[length..]);
-            }
             if !interval.is_zero() {
                 due += interval;
                 while Instant::now() < due {
                     std::hint::spin_loop();
                 }
+            }
+            let mut length = 0;
+            for _ in 0..left.min(per_send as u64) {
+                let space = &mut buffer[length..];
+                length += match self.stamps {
+                    Some(since) => writer.write_stamped(nanoseconds(since.elapsed()), space),
+                    None => writer.write(space),
+                };
             }
             let connection = turn % self.streams.len();
             self.streams[connection].write_all(&buffer[..length])?;

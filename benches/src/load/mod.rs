@@ -6,9 +6,11 @@
 mod echo;
 mod feed;
 mod poll;
+mod rally;
 
 pub use echo::{ECHO_BYTES, EchoLoad};
 pub use feed::{FeedLoad, Pace};
+pub use rally::Rally;
 
 use std::thread::{Builder, JoinHandle};
 

@@ -51,7 +51,9 @@ impl<W: Watch> Handler for Receiver<'_, W> {
                 Received::Nothing => return Ok(State::Open),
                 Received::End => return Ok(State::Closed),
             };
-            self.watch.seen(frames.received(count)?);
+            let watch = self.watch;
+            let messages = frames.received(count, |payload| watch.message(payload))?;
+            self.watch.seen(messages);
             if edge.is_answered(count, room) {
                 return Ok(State::Open);
             }

@@ -65,7 +65,10 @@ impl<W: Watch> Handler for Receiver<'_, W> {
             self.open -= 1;
             return Ok(self.open > 0);
         }
-        let messages = connection.1.received(count)?;
+        let watch = self.watch;
+        let messages = connection
+            .1
+            .received(count, |payload| watch.message(payload))?;
         self.watch.seen(messages);
         receive(connection, requests, token);
         Ok(true)

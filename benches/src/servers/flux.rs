@@ -14,28 +14,57 @@ use crate::raw_uring::Wait;
 use crate::tasks::flux::join;
 use crate::watch::Watch;
 
+/// How flux waits for its sockets.
+#[derive(Clone, Copy)]
+pub(super) struct Setup {
+    engine: EventEngine,
+    idle: Idle,
+    /// Whether the core asks the sockets itself while it spins.
+    hot: bool,
+}
+
+impl Setup {
+    pub(super) const HOT: Self = Self {
+        engine: EventEngine::IoUring,
+        idle: Idle::Spin,
+        hot: true,
+    };
+    pub(super) const EPOLL: Self = Self {
+        engine: EventEngine::Epoll,
+        idle: Idle::Block,
+        hot: false,
+    };
+
+    pub(super) fn uring(wait: Wait) -> Self {
+        Self {
+            engine: EventEngine::IoUring,
+            idle: match wait {
+                Wait::Block => Idle::Block,
+                Wait::Spin => Idle::Spin,
+            },
+            hot: false,
+        }
+    }
+}
+
 /// One fiber per connection, all started before the first is joined.
 fn run<T: 'static>(
     streams: Vec<StdStream>,
-    engine: EventEngine,
-    wait: Wait,
+    setup: Setup,
     serve: impl Fn(TcpStream) -> Result<T, Fault> + Clone + 'static,
 ) -> Result<Vec<T>, Fault> {
-    let idle = match wait {
-        Wait::Block => Idle::Block,
-        Wait::Spin => Idle::Spin,
-    };
     let count = streams.len();
     Config::new()
-        .engine(engine)
+        .engine(setup.engine)
         // The harness has pinned this thread.
         .core(Core::None)
-        .idle(idle)
+        .idle(setup.idle)
         .stacks(StackClass::Small, count)
         .run(move || {
             let mut running = Vec::with_capacity(count);
             for stream in streams {
                 let stream = TcpStream::from_std(stream)?;
+                stream.set_hot(setup.hot);
                 let serve = serve.clone();
                 let fiber = Builder::new().name("serve").stack(StackClass::Small);
                 running.push(fiber.spawn(move || serve(stream)));
@@ -51,11 +80,10 @@ fn run<T: 'static>(
 pub(super) fn echo<W: Watch>(
     streams: Vec<StdStream>,
     watch: &Arc<W>,
-    engine: EventEngine,
-    wait: Wait,
+    setup: Setup,
 ) -> Result<(), Fault> {
     let watch = Arc::clone(watch);
-    run(streams, engine, wait, move |mut stream| {
+    run(streams, setup, move |mut stream| {
         let mut buffer = [0; ECHO_BUFFER];
         loop {
             let count = stream.read(&mut buffer)?;
@@ -72,18 +100,18 @@ pub(super) fn echo<W: Watch>(
 pub(super) fn feed<W: Watch>(
     streams: Vec<StdStream>,
     watch: &Arc<W>,
-    engine: EventEngine,
-    wait: Wait,
+    setup: Setup,
 ) -> Result<Tally, Fault> {
     let watch = Arc::clone(watch);
-    let tallies = run(streams, engine, wait, move |mut stream| {
+    let tallies = run(streams, setup, move |mut stream| {
         let mut frames = Frames::default();
         loop {
             let count = stream.read(frames.space())?;
             if count == 0 {
                 return Ok(frames.tally());
             }
-            watch.seen(frames.received(count)?);
+            let messages = frames.received(count, |payload| watch.message(payload))?;
+            watch.seen(messages);
         }
     })?;
     Ok(tallies.into_iter().sum())

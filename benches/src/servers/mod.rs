@@ -12,13 +12,13 @@ pub use lineup::Lineup;
 use std::net::TcpStream;
 use std::sync::Arc;
 
-use ::flux::EventEngine;
-
 use crate::Fault;
+use crate::bare;
 use crate::frames::Tally;
 use crate::raw_epoll;
 use crate::raw_uring::{self, Wait};
 use crate::watch::Watch;
+use flux::Setup;
 
 /// What an echo server receives into.
 pub(crate) const ECHO_BUFFER: usize = 4096;
@@ -32,8 +32,12 @@ pub enum Server {
     RawEpoll,
     /// One fiber per connection, plain `read` and `write`.
     Flux(Wait),
-    /// The same, with the engine for kernels that refuse a ring.
+    /// The same, spinning, with sockets that the core asks itself.
+    FluxHot,
+    /// As [`Flux`](Self::Flux), with the engine for kernels that refuse a ring.
     FluxOnEpoll,
+    /// `recv` by turns, for ever: the limit of what spins.
+    Bare,
     /// One task per connection on tokio's `current_thread` runtime.
     Tokio,
 }
@@ -48,7 +52,9 @@ impl Server {
             Self::RawEpoll => "raw epoll",
             Self::Flux(Wait::Block) => "flux",
             Self::Flux(Wait::Spin) => "flux, spinning",
+            Self::FluxHot => "flux, spinning, hot",
             Self::FluxOnEpoll => "flux on epoll",
+            Self::Bare => "bare recv, spinning",
             Self::Tokio => "tokio",
         }
     }
@@ -61,8 +67,10 @@ impl Server {
         match self {
             Self::Raw(wait) => raw_uring::echo(streams, &**watch, wait),
             Self::RawEpoll => raw_epoll::echo(streams, &**watch),
-            Self::Flux(wait) => flux::echo(streams, watch, EventEngine::IoUring, wait),
-            Self::FluxOnEpoll => flux::echo(streams, watch, EventEngine::Epoll, Wait::Block),
+            Self::Bare => bare::echo(streams, &**watch),
+            Self::Flux(wait) => flux::echo(streams, watch, Setup::uring(wait)),
+            Self::FluxHot => flux::echo(streams, watch, Setup::HOT),
+            Self::FluxOnEpoll => flux::echo(streams, watch, Setup::EPOLL),
             Self::Tokio => tokio::echo(streams, watch),
         }
     }
@@ -75,8 +83,10 @@ impl Server {
         match self {
             Self::Raw(wait) => raw_uring::feed(streams, &**watch, wait),
             Self::RawEpoll => raw_epoll::feed(streams, &**watch),
-            Self::Flux(wait) => flux::feed(streams, watch, EventEngine::IoUring, wait),
-            Self::FluxOnEpoll => flux::feed(streams, watch, EventEngine::Epoll, Wait::Block),
+            Self::Bare => bare::feed(streams, &**watch),
+            Self::Flux(wait) => flux::feed(streams, watch, Setup::uring(wait)),
+            Self::FluxHot => flux::feed(streams, watch, Setup::HOT),
+            Self::FluxOnEpoll => flux::feed(streams, watch, Setup::EPOLL),
             Self::Tokio => tokio::feed(streams, watch),
         }
     }
@@ -94,10 +104,12 @@ mod tests {
     use crate::sockets::pairs;
     use crate::watch::Meter;
 
-    const SERVERS: [Server; 5] = [
+    const SERVERS: [Server; 7] = [
         Server::Raw(Wait::Block),
         Server::RawEpoll,
         Server::Flux(Wait::Block),
+        Server::Flux(Wait::Spin),
+        Server::FluxHot,
         Server::FluxOnEpoll,
         Server::Tokio,
     ];
@@ -167,7 +179,7 @@ mod tests {
 
     #[test]
     fn an_end_that_comes_with_the_last_bytes_is_seen() {
-        for server in SERVERS {
+        for server in SERVERS.into_iter().chain([Server::Bare]) {
             for _ in 0..100 {
                 echo(server, |stream| {
                     stream.write_all(b"last")?;

@@ -61,7 +61,8 @@ pub(super) fn feed<W: Watch>(streams: Vec<StdStream>, watch: &Arc<W>) -> Result<
                 if count == 0 {
                     return Ok(frames.tally());
                 }
-                watch.seen(frames.received(count)?);
+                let messages = frames.received(count, |payload| watch.message(payload))?;
+                watch.seen(messages);
             }
         }
     })?;
