@@ -88,14 +88,50 @@ pub fn wait(signals: &[Signal]) -> io::Result<Signal> {
     }
     // A fiber that was stopped takes no signal from those that go on.
     current::try_with(|reactor| reactor.may_wait()).transpose()?;
+    let _wanted = Wanted::note(signals);
     loop {
         // In this order: a signal that comes in between rings again.
         interrupt::silence();
-        if let Some(signal) = signals.iter().find(|signal| interrupt::take(signal.0)) {
+        let signal = signals.iter().find(|signal| interrupt::take(signal.0));
+        // The bell is everybody's: it goes on to ring for those that have not looked yet.
+        let others = current::try_with(|reactor| {
+            let mut counts = reactor.signals_wanted.iter().enumerate();
+            counts.any(|(number, count)| count.get() > 0 && interrupt::has_come(number))
+        });
+        if others == Some(true) {
+            interrupt::ring();
+        }
+        if let Some(signal) = signal {
             return Ok(*signal);
         }
         let bell = interrupt::bell()?;
         let rung = current::try_with(|reactor| reactor.wait_ready(bell, false, None));
         rung.unwrap_or_else(|| Err(current::outside_error()))?;
+    }
+}
+
+/// Counts these signals, which are caught, as wanted until it is dropped.
+struct Wanted<'a>(&'a [Signal]);
+
+impl<'a> Wanted<'a> {
+    fn note(signals: &'a [Signal]) -> Self {
+        Self::count(signals, |count| count + 1);
+        Self(signals)
+    }
+
+    fn count(signals: &[Signal], change: impl Fn(u32) -> u32) {
+        current::try_with(|reactor| {
+            for signal in signals {
+                // What is caught is the number of a signal, neither negative nor too large.
+                let count = &reactor.signals_wanted[signal.0.cast_unsigned() as usize];
+                count.set(change(count.get()));
+            }
+        });
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        Self::count(self.0, |count| count - 1);
     }
 }

@@ -14,18 +14,17 @@
 //!
 //! A slot is a list in the order of setting, and knows the earliest moment that was put into it. That is the
 //! moment to wake for: a slot of a higher level is taken apart when its first timer is due, never merely because
-//! its time begins. To take it apart is to move its list to `pending` at once, and then to look at one timer
-//! after the other: those that are due come out, the others are placed again. How many are looked at in a turn
-//! is the caller's to say.
+//! its time begins. To take it apart is to move its list to `pending` at once, and then to place one timer after
+//! the other again, at a lower level; what is due comes out of level 0, or of a slot that holds it alone. How
+//! many are looked at in a turn is the caller's to say.
 //!
 //! **Invariant:** each timer outside `pending` stands where it would be placed anew, at all times. Therefore the
 //! wheel's tick does not enter an occupied slot of a higher level: it stops before it until the slot is taken
 //! apart.
 //!
-//! **Order:** equal deadlines come out in the order in which they were set, from whatever distance, unless a slot
-//! stays half taken apart: those in `pending` when the work is used up may overtake equal ones that were placed
-//! again, and those that are set meanwhile may overtake equal ones in `pending`. Different deadlines that have
-//! passed by the same turn come out slot by slot, and in the order of setting within each.
+//! **Order:** timers come out tick by tick, and those of one tick in the order in which they were set; but while a
+//! slot stays half taken apart, because the work was used up, those that are set meanwhile may overtake equal ones
+//! in `pending`.
 //!
 //! Takes numbers and gives numbers: does not read the clock, and knows no fiber. Everything that it holds is two
 //! boxed slices of fixed size: nothing is allocated after `new`.
@@ -98,6 +97,8 @@ pub(crate) struct Wheel {
     newest_ns: u64,
     /// What is left of the slot that is being taken apart.
     pending: List,
+    /// Whether that is all of one tick, or of one timer: then what is due may leave at once.
+    in_order: bool,
 }
 
 impl Wheel {
@@ -126,6 +127,7 @@ impl Wheel {
             tick: 0,
             newest_ns: 0,
             pending: List::EMPTY,
+            in_order: false,
         }
     }
 
@@ -204,7 +206,7 @@ impl Wheel {
             }
             *work -= 1;
             let at_ns = self.nodes[id as usize].at_ns;
-            if at_ns <= self.newest_ns {
+            if self.in_order && at_ns <= self.newest_ns {
                 self.remove(id);
                 return Some(id);
             }
@@ -231,8 +233,13 @@ impl Wheel {
             self.tick = now_tick.min(limit);
             return false;
         }
-        // If the slot is over, all that it holds is due, and none of it is placed again.
-        self.tick = now_tick.min(end);
+        self.in_order = start == end || slot.list.head == slot.list.tail;
+        // What goes to lower levels is placed as seen from the first of it: what is due with that is at level 0.
+        self.tick = if self.in_order {
+            now_tick.min(end)
+        } else {
+            (slot.earliest_ns >> TICK_BITS).max(start)
+        };
         self.pending = slot.list;
         slot.list = List::EMPTY;
         self.vacate(first);

@@ -139,6 +139,7 @@ fn make(config: Config, mut pinned: Pinned, claim: Claim) -> Result<Reactor, Ini
         slabs: RefCell::new(slabs),
         idling: Idling::new(config.idle),
         config,
+        signals_wanted: [const { Cell::new(0) }; crate::sys::interrupt::SIGNALS],
         clock: Clock::new(),
         grace_ends_ns: Cell::new(None),
         turns: Cell::new(0),

@@ -25,7 +25,7 @@ const LEFT_MAX: usize = 32;
 impl Reactor {
     /// Runs `main` as the main fiber, on a large stack, until it and all others have ended.
     ///
-    /// When `main` returns the others are cancelled, and have [`Config::grace`] to end; those that are left
+    /// When `main` returns the others are cancelled, and have [`Config::grace`](crate::Config::grace) to end; those that are left
     /// then are named on stderr, and their memory is never used again.
     ///
     /// # Errors

@@ -75,6 +75,8 @@ pub struct Reactor {
     pub(crate) refused: Option<&'static str>,
     pub(crate) slabs: RefCell<[Slab; 3]>,
     pub(crate) config: Config,
+    /// How many fibers wait for each signal, by its number.
+    pub(crate) signals_wanted: [Cell<u32>; crate::sys::interrupt::SIGNALS],
     /// Read once a turn, and whenever a fiber asks.
     pub(crate) clock: Clock,
     /// When the fibers that are left must have ended, once the main fiber has.

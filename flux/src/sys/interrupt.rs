@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 pub(crate) use libc::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 /// One more than the highest number of a signal (`SIGRTMAX` is 64 on Linux).
-const SIGNALS: usize = 65;
+pub(crate) const SIGNALS: usize = 65;
 
 /// How often each signal came and was not taken.
 static CAME: [AtomicU32; SIGNALS] = [const { AtomicU32::new(0) }; SIGNALS];
@@ -50,6 +50,12 @@ pub(crate) fn catch(signal: i32) -> io::Result<()> {
     }
     *caught = true;
     Ok(())
+}
+
+/// Whether a signal came that nobody has taken.
+pub(crate) fn has_come(signal: usize) -> bool {
+    CAME.get(signal)
+        .is_some_and(|came| came.load(Ordering::Acquire) > 0)
 }
 
 /// Takes one coming of a signal, if it came.
@@ -105,6 +111,18 @@ fn new_bell() -> io::Result<(RawFd, RawFd)> {
     Ok((bell.into_raw_fd(), rope.into_raw_fd()))
 }
 
+/// Makes the descriptor readable, as a signal does. Async-signal-safe.
+pub(crate) fn ring() {
+    // SAFETY: the buffer is as long as it says. A bell that is full rings already.
+    let _rung = unsafe {
+        libc::write(
+            ROPE.load(Ordering::Acquire),
+            RING.as_ptr().cast(),
+            RING.len(),
+        )
+    };
+}
+
 /// Makes the descriptor wait for the next signal. What came before is seen by [`take`].
 pub(crate) fn silence() {
     let mut rings = [0_u8; 64];
@@ -145,14 +163,7 @@ extern "C" fn on_signal(signal: libc::c_int) {
     {
         came.fetch_add(1, Ordering::AcqRel);
     }
-    // SAFETY: the buffer is as long as it says. A bell that is full rings already.
-    let _rung = unsafe {
-        libc::write(
-            ROPE.load(Ordering::Acquire),
-            RING.as_ptr().cast(),
-            RING.len(),
-        )
-    };
+    ring();
     // SAFETY: valid for this thread, as said.
     unsafe { errno.write(before) };
 }
