@@ -71,6 +71,8 @@ struct Place {
     has_handle: Cell<bool>,
     /// Removed while it ran.
     removed: Cell<bool>,
+    /// The kernel tells when it is due.
+    by_kernel: Cell<bool>,
 }
 
 /// All places of a reactor.
@@ -122,6 +124,7 @@ impl Callbacks {
                 state: Cell::new(State::Free),
                 has_handle: Cell::new(false),
                 removed: Cell::new(false),
+                by_kernel: Cell::new(false),
             })
             .collect();
         if let Some(last) = places.last() {
@@ -199,10 +202,30 @@ impl Callbacks {
         place.state.set(State::Set);
         place.has_handle.set(true);
         place.removed.set(false);
+        place.by_kernel.set(false);
         let in_use = self.in_use.get() + 1;
         self.in_use.set(in_use);
         self.high_water.set(self.high_water.get().max(in_use));
         Ok((index, id))
+    }
+
+    /// Notes that the kernel tells when a timer is due.
+    pub(crate) fn set_by_kernel(&self, index: u32) {
+        self.place(index).by_kernel.set(true);
+    }
+
+    pub(crate) fn by_kernel(&self, index: u32) -> bool {
+        self.place(index).by_kernel.get()
+    }
+
+    /// When a timer is due next.
+    pub(crate) fn due_ns(&self, index: u32) -> u64 {
+        self.place(index).due_ns.get()
+    }
+
+    /// Moves a timer that waits to another moment.
+    pub(crate) fn set_due(&self, index: u32, due_ns: u64) {
+        self.place(index).due_ns.set(due_ns);
     }
 
     /// Whether the timer will not be called any more.

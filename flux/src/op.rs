@@ -33,10 +33,6 @@ pub(crate) struct Moment {
     nanoseconds: i64,
 }
 
-#[cfg_attr(
-    not(test),
-    allow(dead_code, reason = "for those who wait by the kernel's clocks")
-)]
 impl Moment {
     /// The moment so long after the clock's zero; after 292 billion years, the last one that there is.
     pub(crate) const fn new(since_zero: Duration) -> Self {
@@ -121,10 +117,6 @@ pub(crate) enum Request {
     Ready { fd: RawFd, write: bool },
     /// A moment of the monotonic clock ([`monotonic_ns`](crate::clock::monotonic_ns)), or of the wall clock, by
     /// which it moves when that is set. Done with 0, and never before.
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "for those who wait by the kernel's clocks")
-    )]
     Timeout { at: Moment, wall: bool },
 }
 

@@ -18,6 +18,7 @@ use crate::error::{InitError, RunError};
 use crate::reactor::Reactor;
 use crate::reactor::current::{self, Claim};
 use crate::reactor::idle::Idling;
+use crate::reactor::kernel_timers::KernelTimers;
 use crate::reactor::overflow;
 use crate::sched::Sched;
 use crate::stack::Slab;
@@ -122,6 +123,7 @@ fn make(config: Config, mut pinned: Pinned, claim: Claim) -> Result<Reactor, Ini
     }
     let sched = Sched::new(config.fibers, config.timers);
     let callbacks = Callbacks::new(config.timers);
+    let kernel_timers = KernelTimers::new(config.timers);
     // Last, so that whatever else fails does so without them. Stacks come before the lock: a page that is
     // locked takes no guard but the dear kind.
     if config.lock_memory {
@@ -133,6 +135,7 @@ fn make(config: Config, mut pinned: Pinned, claim: Claim) -> Result<Reactor, Ini
     Ok(Reactor {
         sched,
         callbacks,
+        kernel_timers,
         engine: RefCell::new(engine),
         // Kept for as long as the process: whoever asks gets it without a copy.
         refused: refused.map(|error| &*error.to_string().leak()),

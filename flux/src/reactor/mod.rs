@@ -21,6 +21,7 @@
 pub(crate) mod current;
 mod idle;
 mod init;
+mod kernel_timers;
 mod main_fiber;
 mod overflow;
 pub(crate) mod park;
@@ -70,6 +71,7 @@ pub(crate) const BUDGET: u8 = 64;
 pub struct Reactor {
     pub(crate) sched: Sched,
     pub(crate) callbacks: Callbacks,
+    kernel_timers: kernel_timers::KernelTimers,
     pub(crate) engine: RefCell<Engine>,
     /// Why a better engine is not in use.
     pub(crate) refused: Option<&'static str>,
@@ -117,8 +119,18 @@ impl Reactor {
         }
         self.engine
             .borrow_mut()
-            .turn(wait, |op| self.sched.wake(op.fiber()))?;
+            .turn(wait, |op| self.done(op.fiber()))?;
         Ok(Turn::Went)
+    }
+
+    /// Wakes who waited for an op that is done.
+    #[inline]
+    fn done(&self, waiter: u32) {
+        if waiter < self.sched.arena.count() {
+            self.sched.wake(waiter);
+        } else {
+            self.kernel_timer_done(waiter);
+        }
     }
 
     /// Ends the waits whose time is over, and calls what is due, but not without end. Reads the clock only if
@@ -150,7 +162,11 @@ impl Reactor {
         self.sched.set_current(own);
         let again = self.callbacks.run(timer, now_ns);
         if let Some(next_ns) = self.callbacks.finish(timer, again) {
-            self.sched.set_timer(timer, next_ns);
+            if self.callbacks.by_kernel(timer) {
+                self.set_kernel_timer(timer, next_ns, None);
+            } else {
+                self.sched.set_timer(timer, next_ns);
+            }
         }
         self.sched.set_current(NIL);
     }
@@ -277,8 +293,7 @@ impl Reactor {
     /// Cancels all fibers but the calling one, and all callbacks, and starts the grace period.
     pub(crate) fn close(&self) {
         self.sched.close();
-        self.callbacks
-            .remove_all(|timer| self.sched.clear_timer(timer));
+        self.callbacks.remove_all(|timer| self.clear_timer(timer));
         let grace = u64::try_from(self.config.grace.as_nanos()).unwrap_or(u64::MAX);
         if self.grace_ends_ns.get().is_none() {
             self.grace_ends_ns

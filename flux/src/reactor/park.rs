@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::error::Stopped;
 use crate::fiber::block::{Block, Deadline, NIL, State, Waiting};
-use crate::op::{Op, Request, State as OpState};
+use crate::op::{Moment, Op, Request, State as OpState};
 use crate::reactor::{Reactor, current};
 use crate::sys::{errno, say};
 
@@ -223,6 +223,20 @@ impl Reactor {
             Err(_) if late => Err(Stopped::TimedOut.into()),
             Err(_) => Err(io::Error::from_raw_os_error(-result)),
         }
+    }
+
+    /// Waits until the kernel's monotonic clock, or its wall clock, shows a moment.
+    ///
+    /// # Errors
+    /// As [`perform`](Self::perform).
+    #[track_caller]
+    pub(crate) fn wait_by_kernel(&self, at_ns: u64, wall: Option<Duration>) -> io::Result<()> {
+        let request = Request::Timeout {
+            at: Moment::new(wall.unwrap_or(Duration::from_nanos(at_ns))),
+            wall: wall.is_some(),
+        };
+        // SAFETY: the request points to nothing.
+        unsafe { self.perform(request, None) }.map(drop)
     }
 
     /// Waits until a descriptor is readable, or writable.

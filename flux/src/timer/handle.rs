@@ -6,6 +6,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 
+use super::{TimerSource, When};
 use crate::callbacks::Call;
 use crate::config::StackClass;
 use crate::error::Full;
@@ -41,14 +42,19 @@ impl Timer {
     #[track_caller]
     pub(super) fn call<C: Call + 'static>(
         shape: C,
-        due_ns: u64,
+        due: When,
         period_ns: u64,
     ) -> Result<Self, TimersFull<C>> {
         let made_at = Location::caller();
         current::with(
-            |reactor| match reactor.callbacks.add(shape, due_ns, period_ns, made_at) {
+            |reactor| match reactor.callbacks.add(shape, due.ns, period_ns, made_at) {
                 Ok((place, id)) => {
-                    reactor.sched.set_timer(place, due_ns);
+                    if due.source == TimerSource::Wheel {
+                        reactor.sched.set_timer(place, due.ns);
+                    } else {
+                        reactor.callbacks.set_by_kernel(place);
+                        reactor.set_kernel_timer(place, due.ns, due.wall);
+                    }
                     Ok(Self::of(Form::Callback { place, id }))
                 }
                 Err(shape) => Err(TimersFull {
@@ -62,13 +68,19 @@ impl Timer {
     /// Spawns the fiber of a timer, whose body is made of the closure.
     #[track_caller]
     pub(super) fn spawn<F, B: FnOnce() + 'static>(
-        due_ns: u64,
+        due: When,
         made_at: &'static Location<'static>,
         closure: F,
         body: impl FnOnce(F) -> B,
     ) -> Result<Self, Full<F>> {
         let what = (StackClass::Small, FIBER);
-        let fiber = try_spawn_at(due_ns, what, made_at, closure, body)?;
+        // The kernel is asked by the fiber itself, which so has to run.
+        let start_ns = if due.source == TimerSource::Wheel {
+            due.ns
+        } else {
+            0
+        };
+        let fiber = try_spawn_at(start_ns, what, made_at, closure, body)?;
         Ok(Self::of(Form::Fiber(fiber)))
     }
 
@@ -117,7 +129,7 @@ impl Drop for Timer {
             Form::Callback { place, id } => {
                 current::try_with(|reactor| {
                     if reactor.callbacks.remove(*place, *id) {
-                        reactor.sched.clear_timer(*place);
+                        reactor.clear_timer(*place);
                     }
                 });
             }

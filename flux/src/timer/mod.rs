@@ -17,7 +17,7 @@
 //! use std::cell::Cell;
 //! use std::ops::ControlFlow;
 //! use std::rc::Rc;
-//! use std::time::Duration;
+//! use std::time::{Duration, SystemTime};
 //!
 //! # fn main() -> Result<(), flux::RunError> {
 //! flux::Config::new().run(|| {
@@ -47,7 +47,7 @@ mod handle;
 mod set;
 
 use std::ops::ControlFlow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::callbacks::Due;
 use crate::reactor::{current, park};
@@ -111,13 +111,81 @@ mod sealed {
 #[track_caller]
 pub fn after(duration: Duration) -> Once {
     let now_ns = current::with(|reactor| reactor.clock.cached());
-    Once::at(park::end_of(now_ns, duration))
+    Once::at(When::wheel(park::end_of(now_ns, duration)))
 }
 
 /// A timer that runs once, at a moment; one that has passed is due in the next turn.
 #[inline]
 pub fn at(moment: Instant) -> Once {
-    Once::at(moment.as_monotonic_nanos())
+    Once::at(When::wheel(moment.as_monotonic_nanos()))
+}
+
+/// A timer that runs once, when the wall clock shows a moment: the session's open, say, however the clock is set
+/// meanwhile.
+///
+/// The kernel's own clock tells ([`TimerSource::Kernel`]). Where the kernel refuses, for lack of descriptors under
+/// epoll for example, the time that is left by then is waited for instead, and the clock's being set later is not
+/// seen; nor is it for up to a minute under kqueue. A moment that has passed is due in the next turn.
+///
+/// # Example
+/// ```
+/// use flux::timer;
+/// use std::time::{Duration, SystemTime};
+///
+/// # fn main() -> Result<(), flux::RunError> {
+/// flux::Config::new().run(|| {
+///     let open = SystemTime::now() + Duration::from_millis(2);
+///     let opened = timer::at_wall(open).fiber(|_| println!("open")).unwrap();
+///     # while !opened.is_finished() { flux::time::sleep(Duration::from_millis(1)).unwrap() }
+/// })
+/// # }
+/// ```
+pub fn at_wall(moment: SystemTime) -> Once {
+    let since_1970 = moment.duration_since(SystemTime::UNIX_EPOCH);
+    Once::at(When {
+        ns: 0,
+        source: TimerSource::Kernel,
+        wall: Some(since_1970.unwrap_or_default()),
+    })
+}
+
+/// Who tells when a timer's time has come.
+///
+/// | | kept by | setting and cancelling | for |
+/// |---|---|---|---|
+/// | `Wheel` | the loop, which tells the kernel of the nearest alone | some nanoseconds, however many there are | nearly all |
+/// | `Kernel` | a request of its own: `IORING_OP_TIMEOUT`, timerfd, `EVFILT_TIMER` | 0.4 us, and with a thousand 6 us | the few that want the kernel's clock |
+///
+/// Neither is early, and neither drifts: each tick of a periodic timer is asked for by its own moment, since the
+/// kernel's repeating timeouts drift (20 us and more a tick, as measured). While the core spins the wheel is the
+/// more precise one. Where the kernel refuses a timer, the wheel serves it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimerSource {
+    /// The loop's own wheel.
+    #[default]
+    Wheel,
+    /// The kernel.
+    Kernel,
+}
+
+/// The moment that a timer waits for, and by whom.
+#[derive(Clone, Copy, Debug)]
+struct When {
+    ns: u64,
+    source: TimerSource,
+    /// Since 1970, in place of `ns`.
+    wall: Option<Duration>,
+}
+
+impl When {
+    #[inline]
+    fn wheel(ns: u64) -> Self {
+        Self {
+            ns,
+            source: TimerSource::Wheel,
+            wall: None,
+        }
+    }
 }
 
 /// A timer that runs again and again, first after one period: counted as [`after`] counts.
@@ -128,5 +196,5 @@ pub fn at(moment: Instant) -> Once {
 #[track_caller]
 pub fn every(period: Duration) -> Every {
     let now_ns = current::with(|reactor| reactor.clock.cached());
-    Every::from(park::end_of(now_ns, period), period_ns(period))
+    Every::from(When::wheel(park::end_of(now_ns, period)), period_ns(period))
 }

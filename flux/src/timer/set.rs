@@ -5,30 +5,41 @@
 
 use std::panic::Location;
 
-use super::{Outcome, Tick, Timer, TimersFull};
+use super::{Outcome, Tick, Timer, TimerSource, TimersFull, When};
 use crate::callbacks::{Call, Due, assert_fits, latest_due};
+use crate::clock;
 use crate::error::Full;
-use crate::reactor::current;
+use crate::reactor::{current, park};
+use crate::sys::errno;
+use crate::time::Instant;
 
 /// A timer that will run once: see [`after`](super::after) and [`at`](super::at).
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a timer is set by `.callback(..)` or `.fiber(..)`"]
 pub struct Once {
-    due_ns: u64,
+    due: When,
 }
 
 /// A timer that will run again and again: see [`every`](super::every).
 #[derive(Clone, Copy, Debug)]
 #[must_use = "a timer is set by `.callback(..)` or `.fiber(..)`"]
 pub struct Every {
-    due_ns: u64,
+    due: When,
     period_ns: u64,
 }
 
 impl Once {
     #[inline]
-    pub(super) fn at(due_ns: u64) -> Self {
-        Self { due_ns }
+    pub(super) fn at(due: When) -> Self {
+        Self { due }
+    }
+
+    /// Who tells when the time has come: see [`TimerSource`]. Of a timer of the wall clock it is always the kernel.
+    pub fn source(mut self, source: TimerSource) -> Self {
+        if self.due.wall.is_none() {
+            self.due.source = source;
+        }
+        self
     }
 
     /// Runs the closure on the loop when the time has come.
@@ -48,7 +59,7 @@ impl Once {
         F: FnOnce(Tick) + 'static,
     {
         const { assert_fits::<F>() };
-        Timer::call(CalledOnce(Some(closure)), self.due_ns, 0)
+        Timer::call(CalledOnce(Some(closure)), self.due, 0)
             .map_err(|full| full.map(|shape| shape.0.expect("nobody has called it")))
     }
 
@@ -66,10 +77,10 @@ impl Once {
     where
         F: FnOnce(Tick) + 'static,
     {
-        let due_ns = self.due_ns;
-        Timer::spawn(due_ns, Location::caller(), closure, move |closure: F| {
+        let due = self.due;
+        Timer::spawn(due, Location::caller(), closure, move |closure: F| {
             move || {
-                if let Some(due) = wait_for(due_ns, 0) {
+                if let Some(due) = wait_for(due, 0) {
                     closure(due.into());
                 }
             }
@@ -79,16 +90,20 @@ impl Once {
 
 impl Every {
     #[inline]
-    pub(super) fn from(due_ns: u64, period_ns: u64) -> Self {
-        Self { due_ns, period_ns }
+    pub(super) fn from(due: When, period_ns: u64) -> Self {
+        Self { due, period_ns }
+    }
+
+    /// Who tells when the time has come: see [`TimerSource`].
+    pub fn source(mut self, source: TimerSource) -> Self {
+        self.due.source = source;
+        self
     }
 
     /// Is due first at a moment of one's own, rather than after one period.
-    pub fn starting(self, first: crate::time::Instant) -> Self {
-        Self {
-            due_ns: first.as_monotonic_nanos(),
-            ..self
-        }
+    pub fn starting(mut self, first: Instant) -> Self {
+        self.due.ns = first.as_monotonic_nanos();
+        self
     }
 
     /// Runs the closure on the loop each time, for as long as it returns `()` or
@@ -107,7 +122,7 @@ impl Every {
         R: Outcome + 'static,
     {
         const { assert_fits::<F>() };
-        Timer::call(Called(closure), self.due_ns, self.period_ns)
+        Timer::call(Called(closure), self.due, self.period_ns)
             .map_err(|full| full.map(|shape| shape.0))
     }
 
@@ -128,31 +143,35 @@ impl Every {
         F: FnMut(Tick) -> R + 'static,
         R: Outcome + 'static,
     {
-        let Self {
-            mut due_ns,
-            period_ns,
-        } = self;
-        Timer::spawn(
-            due_ns,
-            Location::caller(),
-            closure,
-            move |mut closure: F| {
-                move || {
-                    while let Some(due) = wait_for(due_ns, period_ns) {
-                        if !closure(due.into()).goes_on() {
-                            break;
-                        }
-                        due_ns = due.at_ns.saturating_add(period_ns);
+        let Self { mut due, period_ns } = self;
+        Timer::spawn(due, Location::caller(), closure, move |mut closure: F| {
+            move || {
+                while let Some(come) = wait_for(due, period_ns) {
+                    if !closure(come.into()).goes_on() {
+                        break;
                     }
+                    due.ns = come.at_ns.saturating_add(period_ns);
                 }
-            },
-        )
+            }
+        })
     }
 }
 
 /// Waits in a timer's fiber for its time; `None` when it is to end.
-fn wait_for(due_ns: u64, period_ns: u64) -> Option<Due> {
+fn wait_for(due: When, period_ns: u64) -> Option<Due> {
     current::with(|reactor| {
+        let mut due_ns = due.ns;
+        if due.source == TimerSource::Kernel {
+            let outcome = reactor.wait_by_kernel(due_ns, due.wall);
+            if let Some(moment) = due.wall {
+                // A kernel that refused is followed by the wheel, for what is left.
+                let left = moment.saturating_sub(clock::wall());
+                due_ns = park::end_of(reactor.clock.precise(), left);
+            }
+            if outcome.is_err_and(|error| error.raw_os_error() == Some(errno::ECANCELED)) {
+                return None;
+            }
+        }
         let now_ns = reactor.clock.precise();
         if now_ns < due_ns {
             reactor.wait_until(due_ns).ok()?;
