@@ -4,10 +4,15 @@
 
 use std::io;
 use std::ptr::{self, NonNull};
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 
 /// `MADV_GUARD_INSTALL`, Linux 6.13: a guard that is a page-table entry, not a mapping of its own.
 #[cfg(target_os = "linux")]
 const MADV_GUARD_INSTALL: libc::c_int = 102;
+/// `MADV_POPULATE_READ`, Linux 5.14: faults pages in, as they are.
+#[cfg(target_os = "linux")]
+const MADV_POPULATE_READ: libc::c_int = 22;
 /// `MADV_POPULATE_WRITE`, Linux 5.14: faults pages in, writable.
 #[cfg(target_os = "linux")]
 const MADV_POPULATE_WRITE: libc::c_int = 23;
@@ -136,12 +141,24 @@ pub(super) unsafe fn guard(_: *mut u8, _: usize) -> io::Result<()> {
 /// The range lies in a mapping of [`map`], and nothing refers into it.
 #[cfg(target_os = "linux")]
 pub(super) unsafe fn guard(start: *mut u8, len: usize) -> io::Result<()> {
+    static HOLDS: OnceLock<bool> = OnceLock::new();
     // SAFETY: the caller's promise is passed on.
     let advised = unsafe { advise(start, len, MADV_GUARD_INSTALL) };
     advised.map_err(|error| match error.raw_os_error() {
         Some(libc::EINVAL) => io::ErrorKind::Unsupported.into(),
         _ => error,
-    })
+    })?;
+    // Emulators of Linux take advice that they do not know, and do nothing; so the first guard has to prove itself.
+    let holds = HOLDS.get_or_init(|| {
+        // SAFETY: the caller's promise is passed on; faulting a page in changes nothing that is in it.
+        let reached = unsafe { advise(start, len, MADV_POPULATE_READ) };
+        reached.is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+    });
+    if *holds {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::Unsupported.into())
+    }
 }
 
 /// Makes a range fault on any touch by splitting the mapping.
