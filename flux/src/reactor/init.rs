@@ -142,6 +142,7 @@ fn make(config: Config, mut pinned: Pinned, claim: Claim) -> Result<Reactor, Ini
         slabs: RefCell::new(slabs),
         idling: Idling::new(config.idle),
         config,
+        #[cfg(unix)]
         signals_wanted: [const { Cell::new(0) }; crate::sys::interrupt::SIGNALS],
         clock: Clock::new(),
         grace_ends_ns: Cell::new(None),

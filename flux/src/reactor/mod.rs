@@ -78,6 +78,7 @@ pub struct Reactor {
     pub(crate) slabs: RefCell<[Slab; 3]>,
     pub(crate) config: Config,
     /// How many fibers wait for each signal, by its number.
+    #[cfg(unix)]
     pub(crate) signals_wanted: [Cell<u32>; crate::sys::interrupt::SIGNALS],
     /// Read once a turn, and whenever a fiber asks.
     pub(crate) clock: Clock,
