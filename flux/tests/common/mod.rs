@@ -33,6 +33,21 @@ pub(crate) fn fibers<T>(main: impl FnOnce() -> T + 'static) -> T {
     run(config(), main).expect("the reactor runs")
 }
 
+/// This program, to be started again; under an emulator, which `FLUX_TEST_RUNNER` names, by that.
+fn itself() -> Command {
+    let program = std::env::current_exe().expect("a test has a path");
+    let runner = std::env::var("FLUX_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    match words.next() {
+        None => Command::new(program),
+        Some(emulator) => {
+            let mut command = Command::new(emulator);
+            command.args(words).arg(program);
+            command
+        }
+    }
+}
+
 /// Runs `body` in a process of its own, which is killed when it takes a minute: the same test again, told by
 /// the environment to do the work rather than to look at it.
 pub(crate) fn alone(test: &str, environment: &[(&str, &str)], body: fn()) -> Option<Output> {
@@ -41,7 +56,7 @@ pub(crate) fn alone(test: &str, environment: &[(&str, &str)], body: fn()) -> Opt
         body();
         return None;
     }
-    let mut child = Command::new(std::env::current_exe().expect("a test has a path"))
+    let mut child = itself()
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(MARK, test)
         .env_remove("RUST_BACKTRACE")
@@ -136,11 +151,16 @@ pub(crate) fn status_kib(key: &str) -> u64 {
         .expect("the key is there")
 }
 
-/// The engines that this build can run on.
+/// The engines that this build can run on; of a machine that lacks the others, the one that `FLUX_TEST_ENGINE` names.
 pub(crate) fn engines() -> &'static [&'static str] {
-    if cfg!(flux_kqueue_compat) {
+    let all: &[&str] = if cfg!(flux_kqueue_compat) {
         &["io_uring", "epoll", "kqueue"]
     } else {
         &["io_uring", "epoll"]
-    }
+    };
+    let Ok(only) = std::env::var("FLUX_TEST_ENGINE") else {
+        return all;
+    };
+    let only = all.iter().find(|engine| **engine == only);
+    std::slice::from_ref(only.expect("`FLUX_TEST_ENGINE` names an engine of this build"))
 }
