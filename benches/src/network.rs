@@ -104,9 +104,8 @@ pub fn rally(server: Server, messages: usize) -> Result<[Sample; 2], Fault> {
     let outcome = server.echo(ends.server, &meter);
     let played = load.finish();
     outcome?;
-    let mut trips_ns = played?;
-    trips_ns.drain(..messages / usize::try_from(MARGIN)?);
-    Ok(Sample::middle_and_tail(trips_ns))
+    let warm_up = messages / usize::try_from(MARGIN)?;
+    Ok(Sample::middle_and_tail(&played?[warm_up..]))
 }
 
 /// As [`echo`] or [`feed`], with the load on the server's own thread, its time excluded.

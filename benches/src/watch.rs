@@ -131,9 +131,8 @@ impl Ages {
             return Err(format!("saw {seen} messages, and {wanted} were expected").into());
         }
         let ages = self.each_ns[warm_up..].iter();
-        Ok(Sample::middle_and_tail(
-            ages.map(|age| age.load(Relaxed)).collect(),
-        ))
+        let ages: Vec<u64> = ages.map(|age| age.load(Relaxed)).collect();
+        Ok(Sample::middle_and_tail(&ages))
     }
 }
 

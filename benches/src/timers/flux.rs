@@ -45,14 +45,14 @@ fn in_reactor(churn: &Churn) -> Result<Sample, Fault> {
         live.push(set(time).map_err(full)?);
     }
     let (sample, outcome) = timed(churn.operations, || {
-        for (time, which) in churn.turns() {
+        churn.each(|time, which| {
             let timer: Timer = set(time).map_err(full)?;
             match churn.pick {
                 Pick::Newest => drop(timer),
                 Pick::Random => live[which] = timer,
             }
-        }
-        Ok::<_, Fault>(())
+            Ok(())
+        })
     });
     outcome?;
     let still_set = flux::stats().timers_in_use;

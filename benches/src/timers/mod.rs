@@ -65,11 +65,23 @@ impl Churn {
         }
     }
 
-    /// The time of each further timer, and which of the live ones it takes the place of, if it does.
-    fn turns(&self) -> impl Iterator<Item = (Duration, usize)> {
-        (0..self.operations)
-            .zip(self.turns.iter().cycle())
-            .map(|(_, &turn)| turn)
+    /// Calls `turn` with the time of each further timer, and which of the live ones it takes the place of, if it does.
+    ///
+    /// A loop in a loop, since it is part of what is measured: the next turn is the next in a slice.
+    #[inline]
+    fn each(
+        &self,
+        mut turn: impl FnMut(Duration, usize) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut left = usize::try_from(self.operations)?;
+        while left > 0 {
+            let count = left.min(TURNS);
+            for &(time, which) in &self.turns[..count] {
+                turn(time, which)?;
+            }
+            left -= count;
+        }
+        Ok(())
     }
 }
 
@@ -105,8 +117,9 @@ impl Sleeps {
     /// Puts the start, and with it all deadlines, where they are from now on.
     fn begin(&self) -> (Vec<Instant>, Arc<Board>) {
         let start = Instant::now() + self.lead;
-        let due = self.delays.iter().map(|&delay| start + delay).collect();
-        (due, Arc::new(Board::new(self.count())))
+        let due: Vec<Instant> = self.delays.iter().map(|&delay| start + delay).collect();
+        let board = Arc::new(Board::new(&due));
+        (due, board)
     }
 }
 
@@ -114,15 +127,20 @@ impl Sleeps {
 #[derive(Debug)]
 struct Board {
     late_ns: Box<[AtomicU64]>,
+    /// The numbers of the deadlines, nearest first.
+    order: Box<[usize]>,
     left: AtomicUsize,
     faults: AtomicUsize,
 }
 
 impl Board {
-    fn new(count: usize) -> Self {
+    fn new(due: &[Instant]) -> Self {
+        let mut order: Box<[usize]> = (0..due.len()).collect();
+        order.sort_by_key(|&number| due[number]);
         Self {
-            late_ns: (0..count).map(|_| AtomicU64::new(ASLEEP)).collect(),
-            left: AtomicUsize::new(count),
+            late_ns: due.iter().map(|_| AtomicU64::new(ASLEEP)).collect(),
+            order,
+            left: AtomicUsize::new(due.len()),
             faults: AtomicUsize::new(0),
         }
     }
@@ -151,8 +169,9 @@ impl Board {
         if left > 0 || faults > 0 {
             return Err(format!("{left} timers never came, {faults} early or twice").into());
         }
-        let late = self.late_ns.iter().map(|late| late.load(Relaxed)).collect();
-        let [middle, tail] = Sample::middle_and_tail(late);
+        let in_order = self.order.iter().map(|&number| &self.late_ns[number]);
+        let late: Vec<u64> = in_order.map(|late| late.load(Relaxed)).collect();
+        let [middle, tail] = Sample::middle_and_tail(&late);
         Ok([spent, middle, tail])
     }
 }
@@ -220,13 +239,13 @@ mod tests {
     fn a_board_wants_each_deadline_once_and_not_early() {
         let past = Instant::now();
         let spent = Sample::cost(1.0, 1);
-        let board = Board::new(2);
+        let board = Board::new(&[past; 2]);
         board.woke(0, past);
         assert!(board.samples(spent).is_err(), "one is left");
         board.woke(1, past);
         assert!(board.samples(spent).is_ok());
         for due in [past, past + Duration::from_hours(1)] {
-            let board = Board::new(2);
+            let board = Board::new(&[past; 2]);
             board.woke(0, past);
             board.woke(usize::from(due > past), due);
             assert!(board.samples(spent).is_err());

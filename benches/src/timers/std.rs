@@ -62,15 +62,17 @@ pub fn churn(churn: &Churn) -> Result<Sample, Fault> {
         .iter()
         .map(|&time| set(&mut timers, time))
         .collect();
-    let (sample, ()) = timed(churn.operations, || {
-        for (time, which) in churn.turns() {
+    let (sample, outcome) = timed(churn.operations, || {
+        churn.each(|time, which| {
             let key = set(&mut timers, time);
             timers.cancel(match churn.pick {
                 Pick::Newest => key,
                 Pick::Random => std::mem::replace(&mut live[which], key),
             });
-        }
+            Ok(())
+        })
     });
+    outcome?;
     if timers.set.len() != churn.live.len() {
         return Err(format!("{} timers are set", timers.set.len()).into());
     }

@@ -45,7 +45,7 @@ pub fn churn(churn: &Churn, how: How) -> Result<Sample, Fault> {
         let (sample, outcome) = poll_fn(|context| {
             Poll::Ready(timed(churn.operations, || {
                 let mut silent = Context::from_waker(Waker::noop());
-                for (time, which) in churn.turns() {
+                churn.each(|time, which| {
                     match (how, churn.pick) {
                         (How::Sleep, Pick::Newest) => waits(pin!(sleep(time)), context)?,
                         (How::Least, Pick::Newest) => {
@@ -62,8 +62,8 @@ pub fn churn(churn: &Churn, how: How) -> Result<Sample, Fault> {
                             waits(timer, &mut silent)?;
                         }
                     }
-                }
-                Ok::<_, Fault>(())
+                    Ok(())
+                })
             }))
         })
         .await;
