@@ -40,10 +40,15 @@ fn churn(args: &Args, pick: Pick, title: &str) -> Group<'static> {
         .contender("std BTreeMap", move || by_hand::churn(&std))
 }
 
-/// Who sleeps, in the order of the table; the first is what the goals are about, the second too where it is not
-/// about CPU time, of which whoever spins uses all.
+/// What the goals are about; spinning only where it is not CPU time, of which whoever spins uses all.
 const BLOCKING: &str = "flux callbacks";
 const SPINNING: &str = "flux callbacks, spinning";
+const FIBERS: &str = "flux fibers";
+/// As coarse as tokio is, and a quarter of that.
+const COARSE: [(&str, Duration); 2] = [
+    ("flux callbacks, 250 us", Duration::from_micros(250)),
+    ("flux callbacks, 1 ms", Duration::from_millis(1)),
+];
 
 fn sleeping(args: &Args) -> Group<'static> {
     let (shortest, longest) = (
@@ -58,28 +63,34 @@ fn sleeping(args: &Args) -> Group<'static> {
     let sleeps = Sleeps::new(count, shortest, longest, lead);
     let each = || sleeps.clone();
     let (block, spin, fibers, tasks, heap) = (each(), each(), each(), each(), each());
+    let exactly = Duration::ZERO;
     let over_tokio = |contender, at_most| Goal::Ratio {
         contender,
         over: "tokio tasks",
         at_most,
     };
-    Group::new("100 000 sleeps, CPU time", "ns/timer", 7)
+    let mut group = Group::new("100 000 sleeps, CPU time", "ns/timer", 7)
         .contender(BLOCKING, move || {
-            ours::sleep_in_callbacks(&block, Idle::Block)
+            ours::sleep_in_callbacks(&block, Idle::Block, exactly)
         })
         .contender(SPINNING, move || {
-            ours::sleep_in_callbacks(&spin, Idle::Spin)
+            ours::sleep_in_callbacks(&spin, Idle::Spin, exactly)
         })
-        .contender("flux fibers", move || {
-            ours::sleep_in_fibers(&fibers, Idle::Block)
-        })
+        .contender(FIBERS, move || ours::sleep_in_fibers(&fibers, Idle::Block))
         .contender("tokio tasks", move || tokio::sleep_in_tasks(&tasks))
-        .contender("std heap + park", move || by_hand::sleep_on_a_heap(&heap))
+        .contender("std heap + park", move || by_hand::sleep_on_a_heap(&heap));
+    for (name, grain) in COARSE {
+        let sleeps = sleeps.clone();
+        group = group.contender(name, move || {
+            ours::sleep_in_callbacks(&sleeps, Idle::Block, grain)
+        });
+    }
+    group
         .goal(over_tokio(BLOCKING, 1.0 / 3.0))
-        .goal(over_tokio("flux fibers", 1.0 / 3.0))
+        .goal(over_tokio(FIBERS, 1.0 / 3.0))
         .side("100 000 sleeps, lateness, median", "ns")
         .side("100 000 sleeps, lateness, 99th percentile", "ns")
         .goal(over_tokio(BLOCKING, 0.2))
         .goal(over_tokio(SPINNING, 0.2))
-        .goal(over_tokio("flux fibers", 0.2))
+        .goal(over_tokio(FIBERS, 0.2))
 }

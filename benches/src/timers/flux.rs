@@ -12,6 +12,7 @@ use flux::{Builder, Config, Core, Idle, StackClass};
 use super::{Board, Churn, Pick, Sleeps, check_came};
 use crate::Fault;
 use crate::harness::{Sample, timed};
+use crate::watch::nanoseconds;
 
 /// A page of each stack is what a fiber that only sleeps touches.
 const PREFAULT: usize = 4096;
@@ -65,16 +66,24 @@ fn in_reactor(churn: &Churn) -> Result<Sample, Fault> {
     Ok(sample)
 }
 
-/// Sleeps through many deadlines in callbacks.
+/// Sleeps through many deadlines in callbacks, each of which is set for the next whole `grain` (of no size: for the
+/// deadline itself), so that those that are close to each other share a wake-up.
 ///
 /// # Errors
 /// If there is no room for a timer, or one does not come.
-pub fn sleep_in_callbacks(sleeps: &Sleeps, idle: Idle) -> Result<[Sample; 3], Fault> {
+pub fn sleep_in_callbacks(
+    sleeps: &Sleeps,
+    idle: Idle,
+    grain: Duration,
+) -> Result<[Sample; 3], Fault> {
     let sleeps = sleeps.clone();
+    let grain = nanoseconds(grain).max(1);
     config(idle).timers(sleeps.count()).run(move || {
         measured(&sleeps, |number, due, board| {
             let board = Arc::clone(board);
-            timer::at(Instant::from_std(due))
+            let moment = Instant::from_std(due).as_monotonic_nanos();
+            let moment = moment.next_multiple_of(grain);
+            timer::at(Instant::from_monotonic_nanos(moment))
                 .callback(move |_| board.woke(number, due))
                 .map_err(|error| error.to_string())?
                 .detach();
@@ -113,15 +122,15 @@ fn measured(
     sleeps: &Sleeps,
     set: impl Fn(usize, std::time::Instant, &Arc<Board>) -> Result<(), Fault>,
 ) -> Result<[Sample; 3], Fault> {
-    let (sample, board) = timed(sleeps.count() as u64, || {
-        let (due, board) = sleeps.begin();
+    let (due, board) = sleeps.begin();
+    let (sample, outcome) = timed(sleeps.count() as u64, || {
         for (number, &due) in due.iter().enumerate() {
             set(number, due, &board)?;
         }
         let last = due.iter().max().copied();
         sleep_until(Instant::from_std(last.ok_or("there are no deadlines")?))?;
-        super::wait_for_stragglers(&board, |time| Ok(sleep(time)?))?;
-        Ok::<_, Fault>(board)
+        super::wait_for_stragglers(&board, |time| Ok(sleep(time)?))
     });
-    board?.samples(sample)
+    outcome?;
+    board.samples(sample)
 }

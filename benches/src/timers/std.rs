@@ -87,8 +87,8 @@ pub fn churn(churn: &Churn) -> Result<Sample, Fault> {
 /// # Errors
 /// If a deadline is not kept.
 pub fn sleep_on_a_heap(sleeps: &Sleeps) -> Result<[Sample; 3], Fault> {
-    let (sample, board) = timed(sleeps.count() as u64, || {
-        let (due, board) = sleeps.begin();
+    let (due, board) = sleeps.begin();
+    let (sample, ()) = timed(sleeps.count() as u64, || {
         let mut heap = BinaryHeap::with_capacity(due.len());
         for (number, &due) in due.iter().enumerate() {
             heap.push(Reverse((due, number)));
@@ -102,7 +102,6 @@ pub fn sleep_on_a_heap(sleeps: &Sleeps) -> Result<[Sample; 3], Fault> {
                 thread::park_timeout(early);
             }
         }
-        board
     });
     board.samples(sample)
 }

@@ -90,16 +90,17 @@ fn waits(timer: Pin<&mut Sleep>, context: &mut Context<'_>) -> Result<(), Fault>
 /// If a task does not wake up.
 pub fn sleep_in_tasks(sleeps: &Sleeps) -> Result<[Sample; 3], Fault> {
     let runtime = runtime(Drivers::All)?;
-    let (sample, board) = timed(sleeps.count() as u64, || {
+    let (due, board) = sleeps.begin();
+    let (sample, outcome) = timed(sleeps.count() as u64, || {
+        let board = Arc::clone(&board);
         // In a task of its own, as in a fiber of its own.
-        let sleeps = sleeps.clone();
-        runtime.block_on(async { tokio::spawn(all(sleeps)).await? })
+        runtime.block_on(async { tokio::spawn(all(due, board)).await? })
     });
-    board?.samples(sample)
+    outcome?;
+    board.samples(sample)
 }
 
-async fn all(sleeps: Sleeps) -> Result<Arc<super::Board>, Fault> {
-    let (due, board) = sleeps.begin();
+async fn all(due: Vec<Instant>, board: Arc<super::Board>) -> Result<(), Fault> {
     for (number, &due) in due.iter().enumerate() {
         let board = Arc::clone(&board);
         // Its handle is let go: the board says when it has come.
@@ -116,5 +117,5 @@ async fn all(sleeps: Sleeps) -> Result<Arc<super::Board>, Fault> {
         }
         sleep(Duration::from_millis(1)).await;
     }
-    Ok(board)
+    Ok(())
 }
