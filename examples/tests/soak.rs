@@ -5,9 +5,15 @@ mod common;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{Ran, command, finish, run};
+use common::{Ran, command, finish};
 
 const SOAK: &str = env!("CARGO_BIN_EXE_soak");
+
+/// Runs the soak; the engine is what each test says, whoever runs the tests.
+fn soak(arguments: &[&str]) -> Ran {
+    let child = command(SOAK, arguments).env_remove("FLUX_ENGINE").spawn();
+    finish(child.expect("the program starts"), String::new())
+}
 
 /// Whether a machine refuses an engine, which is said aloud: nothing was tested then.
 fn refuses(engine: &str, ran: &Ran) -> bool {
@@ -19,10 +25,7 @@ fn refuses(engine: &str, ran: &Ran) -> bool {
 }
 
 fn soaks(engine: &str) {
-    let ran = run(
-        SOAK,
-        &["--seconds", "2.5", "--seed", "7", "--engine", engine],
-    );
+    let ran = soak(&["--seconds", "2.5", "--seed", "7", "--engine", engine]);
     if !refuses(engine, &ran) {
         let head = format!("seed 7, engine {engine}, 2.5 s");
         ran.expect(0, &[&head, "nothing drifted", "cancels beside bytes"]);
@@ -71,7 +74,7 @@ fn what_is_leaked_on_purpose_is_seen() {
         ("fiber", "soak: drift: live fibers: "),
         ("memory", "soak: drift: allocations that live: "),
     ] {
-        let ran = run(SOAK, &["--seconds", "1", "--plant", plant]);
+        let ran = soak(&["--seconds", "1", "--plant", plant]);
         ran.expect(1, &[seen]);
         assert_eq!(ran.err.lines().count(), 1, "one sentence: {ran}");
     }
@@ -120,7 +123,7 @@ fn a_request_that_makes_no_sense_is_refused_in_one_sentence() {
         assert_eq!(ran.err.lines().count(), 1, "one sentence: {ran}");
         assert_eq!(ran.out, "", "nothing was started: {ran}");
     }
-    run(SOAK, &["--help"]).expect(0, &["Usage: soak", "--seconds S"]);
+    soak(&["--help"]).expect(0, &["Usage: soak", "--seconds S"]);
 }
 
 fn refused_by_environment(engine: &str, arguments: &[&str], sentence: &str) {

@@ -1,5 +1,7 @@
 //! Runs the programs of this package as a user would, with a watchdog on each.
 
+#![allow(dead_code, reason = "each test takes what it needs of this")]
+
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::thread;
