@@ -20,8 +20,6 @@ use crate::watch::nanoseconds;
 const TURNS: usize = 4096;
 /// A clock that is not std's may differ from it by so much: what wakes earlier by more than this is at fault.
 const EARLY_MAX: Duration = Duration::from_micros(2);
-/// Not on the board yet.
-const ASLEEP: u64 = u64::MAX;
 
 /// Which timer is taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +116,7 @@ impl Sleeps {
     fn begin(&self) -> (Vec<Instant>, Arc<Board>) {
         let start = Instant::now() + self.lead;
         let due: Vec<Instant> = self.delays.iter().map(|&delay| start + delay).collect();
-        let board = Arc::new(Board::new(&due));
+        let board = Arc::new(Board::new(due.len()));
         (due, board)
     }
 }
@@ -126,21 +124,21 @@ impl Sleeps {
 /// How late each deadline was kept, by std's clock, whoever kept it.
 #[derive(Debug)]
 struct Board {
+    /// In the order in which they were kept: written one after the other, so that the board costs no cache misses.
     late_ns: Box<[AtomicU64]>,
-    /// The numbers of the deadlines, nearest first.
-    order: Box<[usize]>,
+    /// A bit for each number: kept.
+    kept: Box<[AtomicU64]>,
     left: AtomicUsize,
     faults: AtomicUsize,
 }
 
 impl Board {
-    fn new(due: &[Instant]) -> Self {
-        let mut order: Box<[usize]> = (0..due.len()).collect();
-        order.sort_by_key(|&number| due[number]);
+    fn new(count: usize) -> Self {
+        let zeros = |count| (0..count).map(|_| AtomicU64::new(0)).collect();
         Self {
-            late_ns: due.iter().map(|_| AtomicU64::new(ASLEEP)).collect(),
-            order,
-            left: AtomicUsize::new(due.len()),
+            late_ns: zeros(count),
+            kept: zeros(count.div_ceil(64)),
+            left: AtomicUsize::new(count),
             faults: AtomicUsize::new(0),
         }
     }
@@ -149,14 +147,18 @@ impl Board {
     #[inline]
     fn woke(&self, number: usize, due: Instant) {
         let now = Instant::now();
-        let late = nanoseconds(now.saturating_duration_since(due));
-        let first = self.late_ns[number].load(Relaxed) == ASLEEP;
-        if !first || now + EARLY_MAX < due {
+        // No locked instruction anywhere: there is one thread.
+        let (word, bit) = (&self.kept[number / 64], 1 << (number % 64));
+        let kept = word.load(Relaxed);
+        word.store(kept | bit, Relaxed);
+        if kept & bit != 0 || now + EARLY_MAX < due {
             self.faults.store(self.faults.load(Relaxed) + 1, Relaxed);
+            return;
         }
-        self.late_ns[number].store(late, Relaxed);
-        // No locked instruction: there is one thread.
-        self.left.store(self.left.load(Relaxed) - 1, Relaxed);
+        let left = self.left.load(Relaxed);
+        let late = nanoseconds(now.saturating_duration_since(due));
+        self.late_ns[self.late_ns.len() - left].store(late, Relaxed);
+        self.left.store(left - 1, Relaxed);
     }
 
     fn left(&self) -> usize {
@@ -169,8 +171,7 @@ impl Board {
         if left > 0 || faults > 0 {
             return Err(format!("{left} timers never came, {faults} early or twice").into());
         }
-        let in_order = self.order.iter().map(|&number| &self.late_ns[number]);
-        let late: Vec<u64> = in_order.map(|late| late.load(Relaxed)).collect();
+        let late: Vec<u64> = self.late_ns.iter().map(|late| late.load(Relaxed)).collect();
         let [middle, tail] = Sample::middle_and_tail(&late);
         Ok([spent, middle, tail])
     }
@@ -239,13 +240,13 @@ mod tests {
     fn a_board_wants_each_deadline_once_and_not_early() {
         let past = Instant::now();
         let spent = Sample::cost(1.0, 1);
-        let board = Board::new(&[past; 2]);
+        let board = Board::new(2);
         board.woke(0, past);
         assert!(board.samples(spent).is_err(), "one is left");
         board.woke(1, past);
         assert!(board.samples(spent).is_ok());
         for due in [past, past + Duration::from_hours(1)] {
-            let board = Board::new(&[past; 2]);
+            let board = Board::new(2);
             board.woke(0, past);
             board.woke(usize::from(due > past), due);
             assert!(board.samples(spent).is_err());
