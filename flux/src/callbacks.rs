@@ -59,7 +59,8 @@ struct Slot(UnsafeCell<MaybeUninit<[u8; SLOT_BYTES]>>);
 struct Place {
     closure: Slot,
     call: Cell<unsafe fn(*mut (), Due) -> bool>,
-    discard: Cell<unsafe fn(*mut ())>,
+    /// Drops the closure, if that does anything.
+    discard: Cell<Option<unsafe fn(*mut ())>>,
     /// Which timer this is: never the same number twice in a process.
     id: Cell<u64>,
     due_ns: Cell<u64>,
@@ -89,8 +90,6 @@ unsafe fn nothing_to_call(_: *mut (), _: Due) -> bool {
     false
 }
 
-unsafe fn nothing_to_discard(_: *mut ()) {}
-
 /// # Safety
 /// An `F` stands at the address, and nothing else refers to it.
 unsafe fn call<F: Call>(closure: *mut (), due: Due) -> bool {
@@ -115,7 +114,7 @@ impl Callbacks {
             .map(|next| Place {
                 closure: Slot(UnsafeCell::new(MaybeUninit::uninit())),
                 call: Cell::new(nothing_to_call),
-                discard: Cell::new(nothing_to_discard),
+                discard: Cell::new(None),
                 id: Cell::new(0),
                 due_ns: Cell::new(0),
                 period_ns: Cell::new(0),
@@ -195,7 +194,11 @@ impl Callbacks {
         // stands there, and nobody refers to it.
         unsafe { place.closure.0.get().cast::<F>().write(closure) };
         place.call.set(call::<F>);
-        place.discard.set(discard::<F>);
+        place.discard.set(if mem::needs_drop::<F>() {
+            Some(discard::<F>)
+        } else {
+            None
+        });
         place.due_ns.set(due_ns);
         place.period_ns.set(period_ns);
         place.made_at.set(made_at);
@@ -376,10 +379,18 @@ pub(crate) fn latest_due(due_ns: u64, period_ns: u64, now_ns: u64) -> Due {
 /// Drops the closure of a place, which has just been marked as done.
 #[inline]
 fn drop_closure(place: &Place) {
-    let discard = place.discard.replace(nothing_to_discard);
+    if let Some(discard) = place.discard.take() {
+        // SAFETY: `add` wrote the closure together with this very function, which is taken out here, so that it is
+        // called once.
+        unsafe { drop_by(discard, place) };
+    }
+}
+
+/// # Safety
+/// The function is for the closure that stands in the place, and is called once.
+unsafe fn drop_by(discard: unsafe fn(*mut ()), place: &Place) {
     let closure = place.closure.0.get().cast::<()>();
-    // SAFETY: `add` wrote the closure together with this very function, which is taken out here, so that it is
-    // called once.
+    // SAFETY: as the caller promised.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| unsafe { discard(closure) })) {
         mem::forget(payload);
     }

@@ -288,48 +288,73 @@ impl Sched {
 
     #[inline]
     pub(crate) fn set_deadline(&self, index: u32, at_ns: u64) {
-        self.change_deadlines(|deadlines| deadlines.set(index, at_ns));
+        self.set_on_wheel(index, at_ns);
     }
 
     #[inline]
     pub(crate) fn clear_deadline(&self, index: u32) {
-        self.change_deadlines(|deadlines| deadlines.remove(index));
+        self.clear_on_wheel(index);
     }
 
-    fn change_deadlines<R>(&self, change: impl FnOnce(&mut Wheel) -> R) -> R {
+    #[inline]
+    pub(crate) fn set_timer(&self, timer: u32, at_ns: u64) {
+        self.set_on_wheel(self.arena.count() + timer, at_ns);
+    }
+
+    #[inline]
+    pub(crate) fn clear_timer(&self, timer: u32) {
+        self.clear_on_wheel(self.arena.count() + timer);
+    }
+
+    #[inline]
+    fn set_on_wheel(&self, id: u32, at_ns: u64) {
+        self.deadlines.borrow_mut().set(id, at_ns);
+        self.nearest_ns
+            .set(self.nearest_ns.get().min(at_ns.min(LAST_NS)));
+    }
+
+    #[inline]
+    fn clear_on_wheel(&self, id: u32) {
         let mut deadlines = self.deadlines.borrow_mut();
-        let result = change(&mut deadlines);
-        self.nearest_ns.set(deadlines.next().unwrap_or(NEVER));
-        result
+        deadlines.remove(id);
+        if deadlines.len() == 0 {
+            self.nearest_ns.set(NEVER);
+        }
     }
 
+    /// A moment not after the nearest deadline: what was taken back since the last
+    /// [`settle_deadlines`](Self::settle_deadlines) may have been nearer.
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         let nearest = self.nearest_ns.get();
         (nearest != NEVER).then_some(nearest)
     }
 
+    /// Finds out what the nearest deadline is: before the core sleeps, rather than at each change.
+    pub(crate) fn settle_deadlines(&self) {
+        let next = self.deadlines.borrow().next();
+        self.nearest_ns.set(next.unwrap_or(NEVER));
+    }
+
     pub(crate) fn deadlines(&self) -> usize {
         self.deadlines.borrow().len()
-    }
-
-    #[inline]
-    pub(crate) fn set_timer(&self, timer: u32, at_ns: u64) {
-        let id = self.arena.count() + timer;
-        self.change_deadlines(|deadlines| deadlines.set(id, at_ns));
-    }
-
-    #[inline]
-    pub(crate) fn clear_timer(&self, timer: u32) {
-        let id = self.arena.count() + timer;
-        self.change_deadlines(|deadlines| deadlines.remove(id));
     }
 
     /// Takes out one deadline that has come; `None` when there is none, or when the work is used up: each
     /// deadline that is looked at costs 1.
     #[inline]
     pub(crate) fn expire_one(&self, now_ns: u64, work: &mut u32) -> Option<Expired> {
-        let id = self.change_deadlines(|deadlines| deadlines.expire(now_ns, work))?;
+        if self.nearest_ns.get() > now_ns {
+            return None;
+        }
+        let expired = self.deadlines.borrow_mut().expire(now_ns, work);
+        let Some(id) = expired else {
+            self.settle_deadlines();
+            return None;
+        };
+        if self.deadlines.borrow().len() == 0 {
+            self.nearest_ns.set(NEVER);
+        }
         let count = self.arena.count();
         if id >= count {
             return Some(Expired::Timer(id - count));

@@ -111,6 +111,8 @@ impl Reactor {
             std::hint::spin_loop();
             return Some(Wait::Poll);
         }
+        self.sched.settle_deadlines();
+        let deadline = self.sched.next_deadline();
         let deadline = match (deadline, self.grace_ends_ns.get()) {
             (Some(deadline), Some(grace)) => Some(deadline.min(grace)),
             (deadline, grace) => deadline.or(grace),
