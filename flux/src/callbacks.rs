@@ -247,32 +247,31 @@ impl Callbacks {
         }
     }
 
-    /// Takes a timer back, with its handle; true if it was set, so that its deadline has to be cleared.
+    /// Takes a timer back, with its handle; `clear` takes its deadline back, if it has one.
+    ///
+    /// # Panics
+    /// With what the closure's destructor panics with; the timer is gone all the same.
     #[inline]
-    pub(crate) fn remove(&self, index: u32, id: u64) -> bool {
+    pub(crate) fn remove(&self, index: u32, id: u64, clear: impl FnOnce(u32)) {
         let Some(place) = self.find(index, id) else {
-            return false;
+            return;
         };
         place.has_handle.set(false);
         match place.state.get() {
             State::Set => {
                 place.state.set(State::Done);
-                drop_closure(place);
-                // Asked again: the closure may have held the handle itself, and have made a new timer.
-                if place.id.get() == id && place.state.get() == State::Done {
-                    self.release(index, place);
+                clear(index);
+                let release = ReleaseOnDrop(self, index, id);
+                if let Some(discard) = place.discard.take() {
+                    // SAFETY: `add` wrote the closure together with this very function, which is taken out here,
+                    // so that it is called once.
+                    unsafe { discard(place.closure.0.get().cast()) };
                 }
-                true
+                drop(release);
             }
-            State::Running => {
-                place.removed.set(true);
-                false
-            }
-            State::Done => {
-                self.release(index, place);
-                false
-            }
-            State::Free => false,
+            State::Running => place.removed.set(true),
+            State::Done => self.release(index, place),
+            State::Free => {}
         }
     }
 
@@ -343,10 +342,26 @@ impl Callbacks {
         None
     }
 
+    #[inline]
     fn release(&self, index: u32, place: &Place) {
         place.state.set(State::Free);
         place.next_free.set(self.free.replace(index));
         self.in_use.set(self.in_use.get() - 1);
+    }
+}
+
+/// Frees a place, whatever its closure's destructor does.
+struct ReleaseOnDrop<'a>(&'a Callbacks, u32, u64);
+
+impl Drop for ReleaseOnDrop<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        let Self(callbacks, index, id) = *self;
+        let place = callbacks.place(index);
+        // Asked again: the closure may have held the handle itself, and have made a new timer.
+        if place.id.get() == id && place.state.get() == State::Done {
+            callbacks.release(index, place);
+        }
     }
 }
 

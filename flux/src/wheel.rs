@@ -137,7 +137,7 @@ impl Wheel {
         self.len as usize
     }
 
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn is_set(&self, id: u32) -> bool {
         self.nodes[id as usize].slot != ABSENT
     }
@@ -160,10 +160,13 @@ impl Wheel {
     /// after `LAST_NS` counts as that.
     #[inline]
     pub(crate) fn set(&mut self, id: u32, at_ns: u64) {
-        if self.is_set(id) {
-            self.unlink(id);
-        } else {
+        let Node {
+            next, prev, slot, ..
+        } = self.nodes[id as usize];
+        if slot == ABSENT {
             self.len += 1;
+        } else {
+            self.unlink(id, next, prev, slot);
         }
         self.place(id, at_ns.min(LAST_NS));
     }
@@ -171,10 +174,14 @@ impl Wheel {
     /// Takes a timer back, if it is set.
     #[inline]
     pub(crate) fn remove(&mut self, id: u32) {
-        if self.is_set(id) {
-            self.unlink(id);
-            self.nodes[id as usize].slot = ABSENT;
+        let node = &mut self.nodes[id as usize];
+        let Node {
+            next, prev, slot, ..
+        } = *node;
+        if slot != ABSENT {
+            node.slot = ABSENT;
             self.len -= 1;
+            self.unlink(id, next, prev, slot);
         }
     }
 
@@ -210,7 +217,10 @@ impl Wheel {
                 self.remove(id);
                 return Some(id);
             }
-            self.unlink(id);
+            let Node {
+                next, prev, slot, ..
+            } = self.nodes[id as usize];
+            self.unlink(id, next, prev, slot);
             self.place(id, at_ns);
         }
     }
@@ -301,12 +311,13 @@ impl Wheel {
         };
     }
 
-    /// Takes a timer, which is set, out of its list. Its node says nothing that holds afterwards.
-    #[inline]
-    fn unlink(&mut self, id: u32) {
-        let Node {
-            next, prev, slot, ..
-        } = self.nodes[id as usize];
+    /// Takes a timer, which is set, out of its list, of which its node said this.
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "its arguments have just been read: called, they are passed through memory"
+    )]
+    fn unlink(&mut self, id: u32, next: u32, prev: u32, slot: u16) {
         // A node does not know whether its slot was taken apart: at the ends of its list, `pending` tells.
         if prev != NIL {
             self.nodes[prev as usize].next = next;

@@ -382,6 +382,39 @@ fn a_closure_that_is_never_called_is_dropped_once() {
 }
 
 #[test]
+fn a_destructor_that_panics_is_heard_by_who_drops_the_timer_and_harms_no_other() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(std::thread::panicking(), "bomb");
+        }
+    }
+    fibers(|| {
+        for _ in 0..3 {
+            let bomb = Bomb;
+            let timer = timer::after(Duration::from_hours(1)).callback(move |_| drop(bomb));
+            let timer = timer.unwrap();
+            let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(timer)));
+            assert!(dropped.is_err());
+            let stats = flux::stats();
+            assert_eq!((stats.timers_in_use, stats.deadlines), (0, 0));
+        }
+        // On the loop nobody hears it.
+        let bomb = Bomb;
+        timer::after(MS)
+            .callback(move |_| _ = &bomb)
+            .unwrap()
+            .detach();
+        let (count, seen) = counter();
+        let other = timer::after(2 * MS).callback(move |_| add(&count)).unwrap();
+        while !other.is_finished() {
+            sleep(MS).unwrap();
+        }
+        assert_eq!(seen.get(), 1);
+    });
+}
+
+#[test]
 fn thousands_of_timers_of_one_moment_all_run_and_others_get_their_turn_between() {
     const COUNT: u32 = 20_000;
     run(config().timers(COUNT as usize), || {

@@ -16,7 +16,8 @@ use crate::task::{JoinHandle, try_spawn_at};
 /// The name of a timer's fiber in reports.
 const FIBER: &str = "timer";
 
-/// A timer that is set; it is cancelled when this is dropped.
+/// A timer that is set; it is cancelled when this is dropped, which panics if a destructor of what its closure
+/// captured does.
 ///
 /// Stays with its reactor: it is not [`Send`], and once that has ended it does nothing any more.
 #[must_use = "a timer that is dropped is cancelled; `detach` lets it go on"]
@@ -128,9 +129,8 @@ impl Drop for Timer {
         match &self.form {
             Form::Callback { place, id } => {
                 current::try_with(|reactor| {
-                    if reactor.callbacks.remove(*place, *id) {
-                        reactor.clear_timer(*place);
-                    }
+                    let callbacks = &reactor.callbacks;
+                    callbacks.remove(*place, *id, |place| reactor.clear_timer(place));
                 });
             }
             Form::Fiber(handle) => handle.cancel_if_there(),
