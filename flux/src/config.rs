@@ -3,13 +3,15 @@
 //! Owns the defaults, the `FLUX_*` variables that override them, and the checks that need no kernel.
 //! Does not know how any of it is used.
 
+mod network;
+mod parse;
 mod privileges;
 
 use std::fmt;
-use std::num::IntErrorKind;
 use std::time::Duration;
 
 use crate::error::InitError;
+use parse::{parse_count, parse_duration, parse_idle};
 
 /// How the reactor talks to the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -160,6 +162,7 @@ pub struct Config {
     /// The real-time priority of the reactor's thread, if it is to have one.
     pub(crate) realtime: Option<u8>,
     pub(crate) lock_memory: bool,
+    pub(crate) napi_busy_poll: Option<Duration>,
 }
 
 impl Default for Config {
@@ -198,6 +201,7 @@ impl Config {
             grace: Duration::from_secs(5),
             realtime: None,
             lock_memory: false,
+            napi_busy_poll: None,
         }
     }
 
@@ -406,43 +410,9 @@ impl Config {
                 self.submission_entries
             ));
         }
-        self.check_privileges()
+        self.check_privileges()?;
+        self.check_network()
     }
-}
-
-fn parse_count(text: &str) -> Option<usize> {
-    match text.parse::<usize>() {
-        Ok(count) => Some(count),
-        // A number, and far too large: `check` names the limit that it passes.
-        Err(error) if *error.kind() == IntErrorKind::PosOverflow => Some(usize::MAX),
-        Err(_) => None,
-    }
-}
-
-fn parse_idle(text: &str) -> Option<Idle> {
-    let mut words = text.split_whitespace();
-    let idle = match (words.next()?, words.next()) {
-        ("block", None) => Idle::Block,
-        ("spin", None) => Idle::Spin,
-        ("spin", Some(time)) => Idle::SpinThenBlock(parse_duration(time)?),
-        _ => return None,
-    };
-    words.next().is_none().then_some(idle)
-}
-
-/// A whole number and a unit: `50us`, `10ms`, `5s`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number = number.parse::<u64>().ok()?;
-    let nanoseconds = match unit.trim_start() {
-        "ns" => 1,
-        "us" => 1_000,
-        "ms" => 1_000_000,
-        "s" => 1_000_000_000,
-        _ => return None,
-    };
-    number.checked_mul(nanoseconds).map(Duration::from_nanos)
 }
 
 #[cfg(test)]

@@ -528,3 +528,36 @@ fn stacks_beyond_the_memory_are_refused_by_their_number_and_class() {
         },
     );
 }
+
+#[test]
+fn a_busy_poll_of_the_cards_is_io_urings_alone_and_of_a_time_that_makes_sense() {
+    passes_in(
+        "a_busy_poll_of_the_cards_is_io_urings_alone_and_of_a_time_that_makes_sense",
+        &[&[]],
+        || {
+            let base = || Config::new().core(Core::None);
+            for time in [0, 999, 1_500, 1_000_001_000].map(Duration::from_nanos) {
+                let error = base().napi_busy_poll(time).init().map(drop).unwrap_err();
+                says(&error, &["`napi_busy_poll`", "from 1 us to 1 s"]);
+            }
+            let asked = |engine| {
+                base()
+                    .engine(engine)
+                    .napi_busy_poll(Duration::from_micros(50))
+            };
+            let error = asked(EventEngine::Epoll).init().map(drop).unwrap_err();
+            says(
+                &error,
+                &["`napi_busy_poll`", "the engine is `epoll`", "leave it out"],
+            );
+            match asked(EventEngine::IoUring).init() {
+                Ok(reactor) => reactor
+                    .run(|| assert_eq!(flux::stats().engine, "io_uring"))
+                    .unwrap(),
+                // Before Linux 6.9, or where the ring itself is refused.
+                Err(error) => println!("SKIPPED: {error}"),
+            }
+            works(base());
+        },
+    );
+}

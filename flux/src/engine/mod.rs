@@ -260,12 +260,36 @@ impl Engine {
     /// too why a better one is not in use.
     pub(crate) fn new(config: &Config) -> Result<(Self, Option<InitError>), InitError> {
         let chosen = |engine| (engine, None);
-        match config.engine {
+        let (engine, refused) = match config.engine {
             EventEngine::Auto => system::auto(config),
             EventEngine::IoUring => system::uring(config).map(chosen),
             EventEngine::Epoll => system::epoll(config).map(chosen),
             EventEngine::Kqueue => kqueue(config).map(chosen),
+        }?;
+        if let Some(longest) = config.napi_busy_poll {
+            engine.busy_poll(longest, refused.as_ref())?;
         }
+        Ok((engine, refused))
+    }
+
+    /// Lets the kernel poll network cards for the engine; refuses where it cannot.
+    fn busy_poll(&self, longest: Duration, refused: Option<&InitError>) -> Result<(), InitError> {
+        let why = match self {
+            #[cfg(target_os = "linux")]
+            Self::Uring(uring) => match uring.busy_poll(longest) {
+                Ok(()) => return Ok(()),
+                Err(error) => format!(
+                    "the kernel has no such thing for a ring ({error}); it came with Linux 6.9"
+                ),
+            },
+            _ => match refused {
+                Some(refused) => format!("the engine is `{}`, since {refused}", self.name()),
+                None => format!("the engine is `{}`", self.name()),
+            },
+        };
+        Err(InitError::Config(format!(
+            "`napi_busy_poll` of {longest:?} cannot be had: it is io_uring's, and {why}; leave it out"
+        )))
     }
 
     pub(crate) fn name(&self) -> &'static str {

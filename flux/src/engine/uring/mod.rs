@@ -26,7 +26,7 @@ mod setup;
 use std::io;
 use std::time::Duration;
 
-use io_uring::types::{SubmitArgs, Timespec};
+use io_uring::types::{Napi, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, squeue};
 
 use self::entry::{IGNORE, answer, cancel_entry, entry, op_of};
@@ -108,6 +108,14 @@ impl Uring {
         // Saves a descriptor look-up at each entry; a thread has room for 16, and without it all works.
         let _none_left = uring.submitter.register_ring_fd();
         Ok(uring)
+    }
+
+    /// Lets the kernel poll the network cards of this ring's sockets, for so long at a time.
+    pub(crate) fn busy_poll(&self, longest: Duration) -> io::Result<()> {
+        // `Config` keeps it to a second.
+        let micros = u32::try_from(longest.as_micros()).unwrap_or(u32::MAX);
+        let mut napi = Napi::new().set_busy_poll_timeout(micros);
+        self.submitter.register_napi(&mut napi)
     }
 
     pub(crate) fn in_flight(&self) -> usize {
