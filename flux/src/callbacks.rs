@@ -27,8 +27,8 @@ const NIL: u32 = u32::MAX;
 /// Where the next reactor of this process starts counting: a handle that outlives its reactor must not fit a
 /// place of the next one.
 static NEXT_RANGE: AtomicU64 = AtomicU64::new(0);
-/// How many numbers a reactor takes: at a billion timers a second they last it nine years.
-const RANGE: u64 = 1 << 58;
+/// How many numbers a reactor takes at a time. There are sixteen million such ranges.
+const RANGE: u64 = 1 << 40;
 
 /// When a closure is due, and what was passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ enum State {
     /// Set, with its closure in place.
     Set,
     Running,
+    /// Its closure is being dropped in its place, by a destructor that may use flux, and suspend.
+    Dropping,
     /// Called for the last time; somebody still holds a handle.
     Done,
 }
@@ -188,7 +190,12 @@ impl Callbacks {
         };
         self.free.set(place.next_free.get());
         let id = self.next_id.get();
-        self.next_id.set(id + 1);
+        let following = id + 1;
+        self.next_id.set(if following.is_multiple_of(RANGE) {
+            NEXT_RANGE.fetch_add(RANGE, Ordering::Relaxed) + 1
+        } else {
+            following
+        });
         place.id.set(id);
         // SAFETY: large and aligned enough (checked while compiling), and the place is free, so that nothing
         // stands there, and nobody refers to it.
@@ -233,8 +240,9 @@ impl Callbacks {
 
     /// Whether the timer will not be called any more.
     pub(crate) fn is_done(&self, index: u32, id: u64) -> bool {
-        self.find(index, id)
-            .is_none_or(|place| place.state.get() == State::Done || place.removed.get())
+        self.find(index, id).is_none_or(|place| {
+            matches!(place.state.get(), State::Dropping | State::Done) || place.removed.get()
+        })
     }
 
     /// Lets a timer go on without a handle.
@@ -259,9 +267,9 @@ impl Callbacks {
         place.has_handle.set(false);
         match place.state.get() {
             State::Set => {
-                place.state.set(State::Done);
+                place.state.set(State::Dropping);
                 clear(index);
-                let release = ReleaseOnDrop(self, index, id);
+                let release = ReleaseOnDrop(self, index);
                 if let Some(discard) = place.discard.take() {
                     // SAFETY: `add` wrote the closure together with this very function, which is taken out here,
                     // so that it is called once.
@@ -271,7 +279,8 @@ impl Callbacks {
             }
             State::Running => place.removed.set(true),
             State::Done => self.release(index, place),
-            State::Free => {}
+            // Who drops the closure releases the place.
+            State::Dropping | State::Free => {}
         }
     }
 
@@ -280,15 +289,12 @@ impl Callbacks {
         for (index, place) in (0..).zip(self.places.iter()) {
             match place.state.get() {
                 State::Set => {
-                    place.state.set(State::Done);
+                    place.state.set(State::Dropping);
                     removed(index);
-                    drop_closure(place);
-                    if !place.has_handle.get() && place.state.get() == State::Done {
-                        self.release(index, place);
-                    }
+                    self.drop_closure(index, place);
                 }
                 State::Running => place.removed.set(true),
-                State::Done | State::Free => {}
+                State::Dropping | State::Done | State::Free => {}
             }
         }
     }
@@ -333,13 +339,20 @@ impl Callbacks {
             place.state.set(State::Set);
             return Some(next);
         }
-        place.state.set(State::Done);
+        place.state.set(State::Dropping);
+        self.drop_closure(index, place);
+        None
+    }
+
+    /// Drops the closure of a place, which stays that timer's until this is over.
+    #[inline]
+    fn drop_closure(&self, index: u32, place: &Place) {
         drop_closure(place);
-        // Asked again: the destructor may have dropped the handle.
-        if !place.has_handle.get() && place.state.get() == State::Done {
+        place.state.set(State::Done);
+        // Asked now: the destructor may have dropped the handle.
+        if !place.has_handle.get() {
             self.release(index, place);
         }
-        None
     }
 
     #[inline]
@@ -351,17 +364,13 @@ impl Callbacks {
 }
 
 /// Frees a place, whatever its closure's destructor does.
-struct ReleaseOnDrop<'a>(&'a Callbacks, u32, u64);
+struct ReleaseOnDrop<'a>(&'a Callbacks, u32);
 
 impl Drop for ReleaseOnDrop<'_> {
     #[inline]
     fn drop(&mut self) {
-        let Self(callbacks, index, id) = *self;
-        let place = callbacks.place(index);
-        // Asked again: the closure may have held the handle itself, and have made a new timer.
-        if place.id.get() == id && place.state.get() == State::Done {
-            callbacks.release(index, place);
-        }
+        let Self(callbacks, index) = *self;
+        callbacks.release(index, callbacks.place(index));
     }
 }
 
@@ -369,7 +378,7 @@ impl Drop for Callbacks {
     fn drop(&mut self) {
         for place in &self.places {
             if place.state.get() == State::Set {
-                place.state.set(State::Done);
+                place.state.set(State::Dropping);
                 drop_closure(place);
             }
         }

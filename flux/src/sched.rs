@@ -281,6 +281,12 @@ impl Sched {
         self.interrupt(block, index)
     }
 
+    /// Whether the main fiber has ended, or all are to.
+    #[inline]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
+    }
+
     /// From now on, every new fiber is born cancelled.
     pub(crate) fn close(&self) {
         self.closing.set(true);

@@ -83,6 +83,10 @@ impl fmt::Display for Signal {
 /// ```
 #[track_caller]
 pub fn wait(signals: &[Signal]) -> io::Result<Signal> {
+    // The bell, and what has come, are for fibers alone.
+    if current::try_with(|_| ()).is_none() {
+        return Err(current::outside_error());
+    }
     for signal in signals {
         interrupt::catch(signal.0)?;
     }

@@ -33,7 +33,7 @@ struct Entry {
     next_free: Cell<u32>,
 }
 
-/// As many as there are callback timers.
+/// Twice as many as there are callback timers: one that is taken back keeps its entry until the kernel has answered.
 pub(crate) struct KernelTimers {
     entries: Box<[Entry]>,
     /// The entry of each timer, or `NIL`.
@@ -45,7 +45,7 @@ pub(crate) struct KernelTimers {
 impl KernelTimers {
     /// For so many timers; `Config::check` keeps the count far below `u32::MAX`.
     pub(crate) fn new(count: usize) -> Self {
-        let entries: Box<[Entry]> = (1..=u32::try_from(count).unwrap_or(0))
+        let entries: Box<[Entry]> = (1..=u32::try_from(2 * count).unwrap_or(0))
             .map(|next| Entry {
                 op: UnsafeCell::new(MaybeUninit::uninit()),
                 timer: Cell::new(NIL),
@@ -58,7 +58,7 @@ impl KernelTimers {
         }
         Self {
             free: Cell::new(if entries.is_empty() { NIL } else { 0 }),
-            of_timer: entries.iter().map(|_| Cell::new(NIL)).collect(),
+            of_timer: (0..count).map(|_| Cell::new(NIL)).collect(),
             entries,
             in_use: Cell::new(0),
         }
@@ -123,7 +123,20 @@ impl Reactor {
             super::park::end_of(self.clock.precise(), left)
         });
         self.callbacks.set_due(timer, due_ns);
-        self.sched.set_timer(timer, due_ns);
+        self.set_timer(timer, due_ns);
+    }
+
+    /// Sets a timer on the wheel. One that a callback sets comes in the next turn at the earliest: the fibers have
+    /// theirs between.
+    #[inline]
+    pub(crate) fn set_timer(&self, timer: u32, due_ns: u64) {
+        let by_callback = self.sched.current() == self.sched.arena.loops_own();
+        let earliest_ns = if by_callback {
+            self.clock.cached() + 1
+        } else {
+            0
+        };
+        self.sched.set_timer(timer, due_ns.max(earliest_ns));
     }
 
     /// The request of a timer is done: the wheel does the rest.

@@ -215,17 +215,17 @@ impl Reactor {
         let class = block.class.get().index();
         let mut slabs = self.slabs.borrow_mut();
         let slab = &mut slabs[class];
+        if block.waiting.replace(Waiting::Nothing) == Waiting::Time {
+            // It may have been cancelled before the moment that it was to start at.
+            self.sched.clear_deadline(index);
+            block.timed_out.set(false);
+        }
         if block.stack.get() == NIL {
             let Some(slot) = slab.take() else {
                 self.sched.queue_for_stack(index);
                 return false;
             };
             block.stack.set(slot);
-        }
-        if block.waiting.replace(Waiting::Nothing) == Waiting::Time {
-            // It was cancelled before the moment that it was to start at.
-            self.sched.clear_deadline(index);
-            block.timed_out.set(false);
         }
         block.started.set(true);
         let stack = slab.stack(block.stack.get());
@@ -294,7 +294,6 @@ impl Reactor {
     /// Cancels all fibers but the calling one, and all callbacks, and starts the grace period.
     pub(crate) fn close(&self) {
         self.sched.close();
-        self.callbacks.remove_all(|timer| self.clear_timer(timer));
         let grace = u64::try_from(self.config.grace.as_nanos()).unwrap_or(u64::MAX);
         if self.grace_ends_ns.get().is_none() {
             self.grace_ends_ns
@@ -306,5 +305,7 @@ impl Reactor {
                 self.cancel(index);
             }
         }
+        // Last: the destructors of what they captured may wait.
+        self.callbacks.remove_all(|timer| self.clear_timer(timer));
     }
 }

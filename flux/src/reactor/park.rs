@@ -354,7 +354,8 @@ impl Reactor {
 #[inline]
 #[track_caller]
 fn may_wait(block: &Block) -> Result<(), Stopped> {
-    if block.suspend_bans.get() > 0 {
+    // A panic in a destructor that runs while one unwinds would end the process.
+    if block.suspend_bans.get() > 0 && !std::thread::panicking() {
         suspended_in_no_suspend();
     }
     may_go_on(block)

@@ -30,7 +30,8 @@ use crate::task::handle::JoinHandle;
 ///
 /// # Panics
 /// Outside of a fiber; for a class of which there are no stacks; and when all control blocks are in use where the caller cannot suspend: in
-/// [`no_suspend`](crate::no_suspend), and in a destructor that runs while a panic unwinds.
+/// [`no_suspend`](crate::no_suspend), in the callback of a timer, and in a destructor that runs while a panic
+/// unwinds.
 ///
 /// # Example
 /// ```

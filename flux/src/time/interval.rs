@@ -81,7 +81,7 @@ impl Interval {
     ///
     /// # Suspends
     /// Until then, the fiber is cancelled, or the deadline of an enclosing [`timeout`](crate::timeout) passes. Not
-    /// at all if the moment has come already.
+    /// at all if the moment has come already; but after 64 of those in a row it lets the other fibers run.
     ///
     /// # Errors
     /// [`Stopped`], when the wait ended early. The moment is not lost: the next call waits for it.
@@ -95,6 +95,7 @@ impl Interval {
                 reactor.wait_until(self.next_ns)?;
             } else {
                 reactor.may_wait()?;
+                reactor.spend();
             }
             let due = latest_due(self.next_ns, self.period_ns, reactor.clock.precise());
             self.next_ns = due.at_ns.saturating_add(self.period_ns);

@@ -47,11 +47,14 @@ impl Timer {
         period_ns: u64,
     ) -> Result<Self, TimersFull<C>> {
         let made_at = Location::caller();
-        current::with(
-            |reactor| match reactor.callbacks.add(shape, due.ns, period_ns, made_at) {
+        current::with(|reactor| {
+            if reactor.sched.is_closing() {
+                return Ok(Self::of(Form::Gone));
+            }
+            match reactor.callbacks.add(shape, due.ns, period_ns, made_at) {
                 Ok((place, id)) => {
                     if due.source == TimerSource::Wheel {
-                        reactor.sched.set_timer(place, due.ns);
+                        reactor.set_timer(place, due.ns);
                     } else {
                         reactor.callbacks.set_by_kernel(place);
                         reactor.set_kernel_timer(place, due.ns, due.wall);
@@ -62,8 +65,8 @@ impl Timer {
                     closure: shape,
                     timers_max: reactor.config.timers,
                 }),
-            },
-        )
+            }
+        })
     }
 
     /// Spawns the fiber of a timer, whose body is made of the closure.

@@ -6,7 +6,7 @@
 //! | `.fiber(..)` | as a fiber of class small | yes | a control block, and a stack from its first tick on |
 //!
 //! A [`Timer`] that is dropped is cancelled; [`detach`](Timer::detach) lets it go on by itself. When the main
-//! fiber ends all timers do.
+//! fiber ends, or [`shutdown`](crate::shutdown) was called, all timers end, and what is set from then on never runs.
 //!
 //! Periodic timers do not drift: each tick is due a period after the last one was *due*, however late that ran.
 //! Ticks whose time has passed by the time the timer runs are not made up for, but counted: see [`Tick`].

@@ -179,16 +179,7 @@ fn sleep(files: &dyn Files, core: usize) -> Finding {
 mod tests {
     use super::*;
     use crate::files::fixture::Fixture;
-    use crate::finding::Verdict;
-
-    #[track_caller]
-    fn says(finding: &Finding, verdict: Verdict, parts: &[&str]) {
-        assert_eq!(finding.verdict, verdict, "{finding:?}");
-        for part in parts {
-            let there = finding.found.contains(part) || finding.remedy.contains(part);
-            assert!(there, "`{part}` is not in {finding:?}");
-        }
-    }
+    use crate::finding::{Verdict, says};
 
     #[test]
     fn a_machine_that_was_set_up_for_it_has_nothing_to_do() {

@@ -108,6 +108,17 @@ pub(crate) fn report(findings: &[Finding]) -> String {
     report
 }
 
+/// Expects a finding to stand so, and to hold the parts.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn says(finding: &Finding, verdict: Verdict, parts: &[&str]) {
+    assert_eq!(finding.verdict, verdict, "{finding:?}");
+    for part in parts {
+        let there = finding.found.contains(part) || finding.remedy.contains(part);
+        assert!(there, "`{part}` is not in {finding:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,16 +2,7 @@
 
 use super::*;
 use crate::files::fixture::Fixture;
-use crate::finding::Verdict;
-
-#[track_caller]
-fn says(finding: &Finding, verdict: Verdict, parts: &[&str]) {
-    assert_eq!(finding.verdict, verdict, "{finding:?}");
-    for part in parts {
-        let there = finding.found.contains(part) || finding.remedy.contains(part);
-        assert!(there, "`{part}` is not in {finding:?}");
-    }
-}
+use crate::finding::{Verdict, says};
 
 #[test]
 fn the_clock_source_is_named_with_what_a_reading_costs() {

@@ -121,7 +121,7 @@ fn buffers(files: &dyn Files) -> Finding {
 mod tests {
     use super::*;
     use crate::files::fixture::Fixture;
-    use crate::finding::Verdict;
+    use crate::finding::{Verdict, says};
 
     const TABLE: &str = "           CPU0       CPU1\n \
         24:          1          0  IO-APIC   5-edge      ACPI:Ged\n \
@@ -129,15 +129,6 @@ mod tests {
         37:          0          0  PCI-MSIX-0000:00:02.0   2-edge      eth0-tx-0\n \
         38:          0          0\n\
         LOC:    5319155    4948919   Local timer interrupts\n";
-
-    #[track_caller]
-    fn says(finding: &Finding, verdict: Verdict, parts: &[&str]) {
-        assert_eq!(finding.verdict, verdict, "{finding:?}");
-        for part in parts {
-            let there = finding.found.contains(part) || finding.remedy.contains(part);
-            assert!(there, "`{part}` is not in {finding:?}");
-        }
-    }
 
     #[test]
     fn interrupts_are_counted_where_they_are_delivered() {

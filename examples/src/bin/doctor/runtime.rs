@@ -177,16 +177,7 @@ fn locked(tried: &Result<(), InitError>) -> Finding {
 mod tests {
     use super::*;
     use crate::files::fixture::Fixture;
-    use crate::finding::Verdict;
-
-    #[track_caller]
-    fn says(finding: &Finding, verdict: Verdict, parts: &[&str]) {
-        assert_eq!(finding.verdict, verdict, "{finding:?}");
-        for part in parts {
-            let there = finding.found.contains(part) || finding.remedy.contains(part);
-            assert!(there, "`{part}` is not in {finding:?}");
-        }
-    }
+    use crate::finding::{Verdict, says};
 
     #[test]
     fn a_kernel_is_compared_with_what_flux_uses() {

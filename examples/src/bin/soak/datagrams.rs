@@ -105,7 +105,7 @@ fn echo(world: &World, random: &mut Random) -> io::Result<()> {
             return Ok(());
         }
         let room = if random.one_in(4) {
-            HEAD + up_to(random, len)
+            (HEAD + up_to(random, len)).min(DATAGRAM)
         } else {
             DATAGRAM
         };
