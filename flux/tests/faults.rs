@@ -29,6 +29,8 @@ mod filter;
 mod limits;
 #[path = "faults/peers.rs"]
 mod peers;
+#[path = "common/process.rs"]
+mod process;
 #[path = "faults/refused.rs"]
 mod refused;
 #[path = "faults/signals.rs"]
@@ -43,7 +45,7 @@ use flux::net::{TcpListener, TcpStream};
 use flux::time::{Instant, sleep};
 use flux::{EventEngine, InitError, RunError};
 
-use common::{alone, config, descriptors, text};
+use common::{alone, config, descriptors, says, text};
 
 const LOCALHOST: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// The longest that anything here may take to settle.
@@ -129,6 +131,7 @@ fn leaves_nothing(main: impl FnOnce()) {
 }
 
 /// Expects that init refuses an engine with one sentence that holds these parts, and leaves nothing behind.
+#[track_caller]
 fn refuses(engine: EventEngine, parts: &[&str]) {
     let before = descriptors();
     let error = config()
@@ -136,14 +139,7 @@ fn refuses(engine: EventEngine, parts: &[&str]) {
         .run(|| panic!("it started"))
         .expect_err("it is refused");
     assert!(matches!(error, RunError::Init(_)), "{error:?}");
-    let sentence = error.to_string();
-    for part in parts {
-        assert!(sentence.contains(part), "`{part}` is not in: {sentence}");
-    }
-    let one_sentence = !sentence.contains('\n')
-        && !sentence.ends_with('.')
-        && !sentence.starts_with(char::is_uppercase);
-    assert!(one_sentence, "{sentence}");
+    says(&error, parts);
     assert_eq!(descriptors(), before, "nothing was half-started");
 }
 

@@ -14,12 +14,15 @@ mod common;
 mod cores;
 #[path = "hygiene/granted.rs"]
 mod granted;
+#[path = "common/process.rs"]
+mod process;
 #[path = "hygiene/refused.rs"]
 mod refused;
 #[path = "hygiene/sockets.rs"]
 mod sockets;
 
-use common::{alone, descriptors, status_kib, text};
+use common::{allowed_cores, alone, descriptors, status_kib, text};
+use process::{becomes_ordinary, is_root, limit};
 
 /// CAP_SYS_NICE: priorities.
 const SYS_NICE: u32 = 23;
@@ -58,7 +61,7 @@ impl State {
         // SAFETY: the parameters are in this frame.
         assert_eq!(0, unsafe { libc::sched_getparam(0, &raw mut parameters) });
         Self {
-            cores: allowed(),
+            cores: allowed_cores(),
             policy,
             priority: parameters.sched_priority,
             locked_kib: status_kib("VmLck"),
@@ -67,61 +70,21 @@ impl State {
     }
 }
 
-/// The cores that the calling thread may run on.
-fn allowed() -> String {
-    std::fs::read_to_string("/proc/thread-self/status")
-        .expect("Linux tells")
-        .lines()
-        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
-        .map(|list| list.trim().to_owned())
-        .expect("the line is there")
-}
-
 /// Whether the process is root's; a line that says so if not.
 fn root() -> bool {
-    // SAFETY: has no conditions.
-    let root = unsafe { libc::geteuid() } == 0;
+    let root = is_root();
     if !root {
         println!("SKIPPED: only root can make what is to be tested");
     }
     root
 }
 
-/// The first of the user numbers that these tests take, each process another.
-const USERS: libc::uid_t = 1_800_000_000;
-
 /// Becomes an ordinary user with these limits, for locked memory in bytes and for priorities; false, and a
 /// line that says so, if that cannot be.
 fn ordinary_user(memlock: libc::rlim_t, priority: libc::rlim_t) -> bool {
     limit(libc::RLIMIT_MEMLOCK, memlock);
     limit(libc::RLIMIT_RTPRIO, priority);
-    // SAFETY: has no conditions.
-    if unsafe { libc::geteuid() } != 0 {
-        return true;
-    }
-    let user = USERS + std::process::id();
-    // SAFETY: takes integers alone, and no other thread of this process cares who it is.
-    if unsafe { libc::setresuid(user, user, user) } != 0 {
-        println!(
-            "SKIPPED: this root may not become another user: {}",
-            std::io::Error::last_os_error()
-        );
-        return false;
-    }
-    // A process that has changed its user may not read what `/proc` says of it, unless it says so.
-    // SAFETY: takes integers alone.
-    assert_eq!(0, unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) });
-    true
-}
-
-/// Lowers a limit.
-fn limit(resource: libc::__rlimit_resource_t, most: libc::rlim_t) {
-    let limit = libc::rlimit {
-        rlim_cur: most,
-        rlim_max: most,
-    };
-    // SAFETY: the limit is in this frame, and lowering one is always allowed.
-    assert_eq!(0, unsafe { libc::setrlimit(resource, &raw const limit) });
+    !is_root() || becomes_ordinary()
 }
 
 /// Takes a capability from the calling thread, which is root's.
@@ -137,17 +100,4 @@ fn drop_capability(capability: u32) {
     // SAFETY: as above; the call reads them.
     let set = unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_ptr()) };
     assert_eq!(set, 0);
-}
-
-/// Expects one sentence: a line that starts small, has no full stop, and holds the parts.
-#[track_caller]
-fn says(error: &flux::InitError, parts: &[&str]) {
-    let sentence = error.to_string();
-    for part in parts {
-        assert!(sentence.contains(part), "`{part}` is not in: {sentence}");
-    }
-    let shape = !sentence.contains('\n')
-        && !sentence.ends_with('.')
-        && !sentence.starts_with(char::is_uppercase);
-    assert!(shape, "not one sentence: {sentence}");
 }

@@ -16,7 +16,7 @@ mod common;
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use common::{alone, config, descriptors, text};
+use common::{allowed_cores, alone, config, descriptors, says, text};
 use flux::net::{TcpListener, TcpStream};
 use flux::time::{Instant, sleep};
 use flux::{Config, Core, EventEngine, Idle, InitError, RunError, StackClass, spawn, yield_now};
@@ -56,7 +56,7 @@ fn in_a_process_of_its_own() -> bool {
 }
 
 fn expects_a_refusal() {
-    let cores = cores();
+    let cores_before = allowed_cores();
     let descriptors_before = descriptors();
     for _ in 0..3 {
         let error = Config::new().run(|| panic!("it started")).unwrap_err();
@@ -72,22 +72,9 @@ fn expects_a_refusal() {
         unsafe { std::env::remove_var(variable) };
     }
     // Nothing was left half-started.
-    assert_eq!(self::cores(), cores);
+    assert_eq!(allowed_cores(), cores_before);
     assert_eq!(descriptors(), descriptors_before);
     works(Config::new());
-}
-
-/// Expects one sentence: a line that starts small, has no full stop, and holds the parts.
-#[track_caller]
-fn says(error: &InitError, parts: &[&str]) {
-    let sentence = error.to_string();
-    for part in parts {
-        assert!(sentence.contains(part), "`{part}` is not in: {sentence}");
-    }
-    let shape = !sentence.contains('\n')
-        && !sentence.ends_with('.')
-        && !sentence.starts_with(char::is_uppercase);
-    assert!(shape, "not one sentence: {sentence}");
 }
 
 /// Runs a small program that sleeps, spawns, and talks to itself.
@@ -119,19 +106,9 @@ fn works(config: Config) {
     assert_eq!(outcome.unwrap(), 42);
 }
 
-/// The cores that the calling thread may run on, as the kernel writes them: `0-3,6`.
-fn cores() -> String {
-    std::fs::read_to_string("/proc/thread-self/status")
-        .expect("Linux tells")
-        .lines()
-        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
-        .map(|list| list.trim().to_owned())
-        .expect("the line is there")
-}
-
 /// The last of the cores that the calling thread may run on.
 fn last_core() -> usize {
-    let cores = cores();
+    let cores = allowed_cores();
     let last = cores.rsplit([',', '-']).next().unwrap_or_default();
     last.parse().expect("a list ends with a number")
 }
@@ -222,7 +199,7 @@ fn a_value_that_makes_no_sense_is_refused_with_its_limit() {
 fn a_core_that_may_not_be_used_is_refused_with_those_that_may() {
     let allowed = format!(
         "core 9999 (from `FLUX_CORE`) is not one|it may use {}",
-        cores().replace(',', ", ")
+        allowed_cores().replace(',', ", ")
     );
     refused(
         "a_core_that_may_not_be_used_is_refused_with_those_that_may",
@@ -343,29 +320,29 @@ fn the_reactors_thread_is_pinned_while_it_runs_and_free_again_after_it() {
         "the_reactors_thread_is_pinned_while_it_runs_and_free_again_after_it",
         &[&[]],
         || {
-            let before = cores();
+            let before = allowed_cores();
             let last = last_core();
-            let pinned = Config::new().core(Core::Number(last)).run(cores);
+            let pinned = Config::new().core(Core::Number(last)).run(allowed_cores);
             assert_eq!(pinned.unwrap(), last.to_string());
-            assert_eq!(cores(), before);
-            let automatic = Config::new().run(cores).unwrap();
+            assert_eq!(allowed_cores(), before);
+            let automatic = Config::new().run(allowed_cores).unwrap();
             assert!(automatic.parse::<usize>().is_ok(), "one core: {automatic}");
-            assert_eq!(cores(), before);
-            let unpinned = Config::new().core(Core::None).run(cores);
+            assert_eq!(allowed_cores(), before);
+            let unpinned = Config::new().core(Core::None).run(allowed_cores);
             assert_eq!(unpinned.unwrap(), before);
             // A reactor that never ran, one whose main fiber panicked, one that could not be made.
             drop(Config::new().core(Core::Number(last)).init().unwrap());
-            assert_eq!(cores(), before);
+            assert_eq!(allowed_cores(), before);
             let config = Config::new().core(Core::Number(last));
             let outcome = std::panic::catch_unwind(|| config.run(|| panic!("main")));
             assert!(outcome.is_err());
-            assert_eq!(cores(), before);
+            assert_eq!(allowed_cores(), before);
             let config = Config::new().core(Core::Number(last));
             let too_large = config
                 .stack_size(flux::StackClass::Large, 1 << 30)
                 .stacks(flux::StackClass::Large, 1 << 20);
             assert!(too_large.run(|| ()).is_err());
-            assert_eq!(cores(), before);
+            assert_eq!(allowed_cores(), before);
         },
     );
 }
@@ -376,14 +353,14 @@ fn a_reactor_whose_fibers_outlast_it_gives_the_core_up_with_them() {
         "a_reactor_whose_fibers_outlast_it_gives_the_core_up_with_them",
         &[&[]],
         || {
-            let before = cores();
+            let before = allowed_cores();
             let config = Config::new().core(Core::Number(last_core())).grace(SHORT);
             let outcome = config.run(|| {
                 drop(spawn(|| flux::shielded(|| sleep(Duration::from_hours(1)))));
                 yield_now().unwrap();
             });
             outcome.unwrap();
-            assert_eq!(cores(), before);
+            assert_eq!(allowed_cores(), before);
         },
     );
 }
@@ -399,14 +376,17 @@ fn the_environment_moves_the_reactor_to_another_core() {
             &[("FLUX_CORE", "auto")],
         ],
         || {
-            let before = cores();
-            let inside = Config::new().core(Core::Number(9999)).run(cores).unwrap();
+            let before = allowed_cores();
+            let inside = Config::new()
+                .core(Core::Number(9999))
+                .run(allowed_cores)
+                .unwrap();
             match std::env::var("FLUX_CORE").unwrap().as_str() {
                 "none" => assert_eq!(inside, before),
                 "auto" => assert!(inside.parse::<usize>().is_ok(), "{inside}"),
                 number => assert_eq!(inside, number),
             }
-            assert_eq!(cores(), before);
+            assert_eq!(allowed_cores(), before);
         },
     );
 }
@@ -417,18 +397,18 @@ fn a_fiber_moves_the_reactor_and_a_thread_leaves_its_core() {
         "a_fiber_moves_the_reactor_and_a_thread_leaves_its_core",
         &[&[]],
         || {
-            let before = cores();
+            let before = allowed_cores();
             let last = last_core();
             let known = before.clone();
             let outcome = Config::new().core(Core::None).run(move || {
                 let before = known;
-                assert_eq!(cores(), before);
+                assert_eq!(allowed_cores(), before);
                 flux::pin_to_core(last).unwrap();
-                assert_eq!(cores(), last.to_string());
+                assert_eq!(allowed_cores(), last.to_string());
                 let thread = std::thread::spawn(|| {
-                    let inherited = cores();
+                    let inherited = allowed_cores();
                     flux::unpin_thread().unwrap();
-                    (inherited, cores())
+                    (inherited, allowed_cores())
                 });
                 let (inherited, left) = thread.join().unwrap();
                 assert_eq!(inherited, last.to_string(), "a thread inherits the core");
@@ -438,23 +418,23 @@ fn a_fiber_moves_the_reactor_and_a_thread_leaves_its_core() {
                     alone,
                     "and leaves it, if there is another"
                 );
-                assert_eq!(cores(), last.to_string(), "the reactor stays");
+                assert_eq!(allowed_cores(), last.to_string(), "the reactor stays");
                 let error = flux::pin_to_core(9999).unwrap_err();
                 says(
                     &error,
                     &["core 9999", "it may use", &before.replace(',', ", ")],
                 );
-                assert_eq!(cores(), last.to_string());
+                assert_eq!(allowed_cores(), last.to_string());
                 // The first core is one that could be used before, though not at this moment.
                 let first = before.split([',', '-']).next().unwrap();
                 flux::pin_to_core(first.parse().unwrap()).unwrap();
-                assert_eq!(cores(), first);
+                assert_eq!(allowed_cores(), first);
             });
             outcome.unwrap();
-            assert_eq!(cores(), before);
+            assert_eq!(allowed_cores(), before);
             // Of a thread that nobody pinned, nothing changes.
             flux::unpin_thread().unwrap();
-            assert_eq!(cores(), before);
+            assert_eq!(allowed_cores(), before);
             assert!(std::panic::catch_unwind(|| flux::pin_to_core(last)).is_err());
         },
     );

@@ -6,12 +6,16 @@
     reason = "a test that watches another process may block"
 )]
 
+mod itself;
+
+use std::cell::Cell;
 use std::io::Read;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flux::net::{TcpListener, TcpStream};
+use itself::itself;
 
 /// A small reactor, unpinned so that tests beside each other do not crowd one core.
 pub(crate) fn config() -> flux::Config {
@@ -31,21 +35,6 @@ pub(crate) fn run<T>(
 /// Runs `main` on a small reactor, and expects that to go well.
 pub(crate) fn fibers<T>(main: impl FnOnce() -> T + 'static) -> T {
     run(config(), main).expect("the reactor runs")
-}
-
-/// This program, to be started again; under an emulator, which `FLUX_TEST_RUNNER` names, by that.
-fn itself() -> Command {
-    let program = std::env::current_exe().expect("a test has a path");
-    let runner = std::env::var("FLUX_TEST_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace();
-    match words.next() {
-        None => Command::new(program),
-        Some(emulator) => {
-            let mut command = Command::new(emulator);
-            command.args(words).arg(program);
-            command
-        }
-    }
 }
 
 /// Runs `body` in a process of its own, which is killed when it takes a minute: the same test again, told by
@@ -123,8 +112,10 @@ pub(crate) fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let client = flux::spawn(move || TcpStream::connect(address).unwrap());
-    let (server, _) = listener.accept().unwrap();
-    (client.join().unwrap(), server)
+    let (server, peer) = listener.accept().unwrap();
+    let client = client.join().unwrap();
+    assert_eq!(client.local_addr().unwrap(), peer);
+    (client, server)
 }
 
 /// Lets all other fibers run until they wait.
@@ -132,6 +123,29 @@ pub(crate) fn settle() {
     for _ in 0..3 {
         flux::yield_now().unwrap();
     }
+}
+
+/// Makes calls that never wait, some in each step, beside a fiber that takes so many turns: it gets them, and none
+/// sooner than after as many calls as a fiber may make without one.
+pub(crate) fn lets_the_others_run(turns: u32, calls: u32, step: impl Fn()) {
+    let (since, most, taken) = (Cell::new(0_u32), Cell::new(0), Cell::new(0));
+    flux::scope(|s| {
+        s.spawn(|| {
+            while taken.get() < turns {
+                flux::yield_now().unwrap();
+                taken.set(taken.get() + 1);
+                most.set(most.get().max(since.take()));
+            }
+        });
+        s.spawn(|| {
+            while taken.get() < turns {
+                step();
+                since.set(since.get() + calls);
+            }
+        });
+    });
+    // A full budget was used, and none was overdrawn.
+    assert!((60..=64).contains(&most.get()), "{} calls", most.get());
 }
 
 /// The open descriptors of this process.
@@ -149,6 +163,29 @@ pub(crate) fn status_kib(key: &str) -> u64 {
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
         .and_then(|value| value.trim().trim_end_matches("kB").trim().parse().ok())
         .expect("the key is there")
+}
+
+/// The cores that the calling thread may run on, as the kernel writes them: `0-3,6`.
+pub(crate) fn allowed_cores() -> String {
+    std::fs::read_to_string("/proc/thread-self/status")
+        .expect("Linux tells")
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))
+        .map(|list| list.trim().to_owned())
+        .expect("the line is there")
+}
+
+/// Expects one sentence: a line that starts small, has no full stop, and holds the parts.
+#[track_caller]
+pub(crate) fn says(error: &impl std::fmt::Display, parts: &[&str]) {
+    let sentence = error.to_string();
+    for part in parts {
+        assert!(sentence.contains(part), "`{part}` is not in: {sentence}");
+    }
+    let shape = !sentence.contains('\n')
+        && !sentence.ends_with('.')
+        && !sentence.starts_with(char::is_uppercase);
+    assert!(shape, "not one sentence: {sentence}");
 }
 
 /// The engines that this build can run on; of a machine that lacks the others, the one that `FLUX_TEST_ENGINE` names.

@@ -10,18 +10,14 @@ use socket2::{Domain, Socket, Type};
 
 use crate::bystander::Bystander;
 use crate::common::{config, descriptors};
+use crate::process::{becomes_ordinary, is_root, limit};
 use crate::{LOCALHOST, code, in_each, on_each_engine, refuses, unharmed, works};
-
-/// The first of the user numbers that these tests take, each process another: what a user has locked is
-/// given back some time after the process has ended.
-const USERS: libc::uid_t = 1_700_000_000;
 
 /// Becomes an ordinary user, who may lock so much memory; false, and a line that says so, if that cannot be.
 #[must_use]
 fn ordinary_user(memlock: libc::rlim_t) -> bool {
     limit(libc::RLIMIT_MEMLOCK, memlock);
-    // SAFETY: has no conditions.
-    if unsafe { libc::geteuid() } != 0 {
+    if !is_root() {
         if memlock > 0 {
             println!(
                 "SKIPPED: what a user may lock is shared with the rest of what that user runs"
@@ -29,28 +25,7 @@ fn ordinary_user(memlock: libc::rlim_t) -> bool {
         }
         return memlock == 0;
     }
-    let user = USERS + std::process::id();
-    // SAFETY: takes integers alone, and no other thread of this process cares who it is.
-    if unsafe { libc::setresuid(user, user, user) } != 0 {
-        println!(
-            "SKIPPED: this root may not become another user: {}",
-            std::io::Error::last_os_error()
-        );
-        return false;
-    }
-    // A process that has changed its user may not read what `/proc` says of it, unless it says so.
-    // SAFETY: takes integers alone.
-    assert_eq!(0, unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 1) });
-    true
-}
-
-fn limit(resource: libc::__rlimit_resource_t, most: libc::rlim_t) {
-    let limit = libc::rlimit {
-        rlim_cur: most,
-        rlim_max: most,
-    };
-    // SAFETY: the limit is in this frame, and lowering one is always allowed.
-    assert_eq!(0, unsafe { libc::setrlimit(resource, &raw const limit) });
+    becomes_ordinary()
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use flux::{Config, Core};
 
-use crate::{allowed, in_a_process_of_its_own, root, says};
+use crate::common::{allowed_cores, says};
+use crate::{in_a_process_of_its_own, root};
 
 const ISOLATED: &str = "/sys/devices/system/cpu/isolated";
 
@@ -70,7 +71,7 @@ fn an_isolated_core_of_the_mask_is_taken_and_another_one_by_its_number_alone() {
     in_a_process_of_its_own(
         "cores::an_isolated_core_of_the_mask_is_taken_and_another_one_by_its_number_alone",
         || {
-            let (first, last) = ends(&allowed());
+            let (first, last) = ends(&allowed_cores());
             if first == last {
                 println!("SKIPPED: there is one core alone");
                 return;
@@ -78,19 +79,19 @@ fn an_isolated_core_of_the_mask_is_taken_and_another_one_by_its_number_alone() {
             if !root() || !isolate(&format!("{last},900\n")) {
                 return;
             }
-            let on = |core: Core| Config::new().core(core).run(allowed);
-            let before = allowed();
+            let on = |core: Core| Config::new().core(core).run(allowed_cores);
+            let before = allowed_cores();
             // Whichever core init runs on, the isolated one is taken.
             for _ in 0..10 {
                 assert_eq!(on(Core::Auto).unwrap(), last.to_string());
-                assert_eq!(allowed(), before);
+                assert_eq!(allowed_cores(), before);
             }
             assert_eq!(on(Core::Number(first)).unwrap(), first.to_string());
             // As on a machine that has isolated it: it is in nobody's mask.
             pin(first);
             assert_eq!(on(Core::Auto).unwrap(), first.to_string());
             assert_eq!(on(Core::Number(last)).unwrap(), last.to_string());
-            assert_eq!(allowed(), first.to_string());
+            assert_eq!(allowed_cores(), first.to_string());
             // The kernel has the last word.
             let error = Config::new().core(Core::Number(900)).init().map(drop);
             says(
@@ -99,13 +100,13 @@ fn an_isolated_core_of_the_mask_is_taken_and_another_one_by_its_number_alone() {
                     "core 900 is not one that this process may use; it may use {first}"
                 )],
             );
-            assert_eq!(allowed(), first.to_string());
+            assert_eq!(allowed_cores(), first.to_string());
             let moved = Config::new().run(move || {
                 flux::pin_to_core(last).unwrap();
-                allowed()
+                allowed_cores()
             });
             assert_eq!(moved.unwrap(), last.to_string());
-            assert_eq!(allowed(), first.to_string());
+            assert_eq!(allowed_cores(), first.to_string());
         },
     );
 }
@@ -115,12 +116,12 @@ fn a_list_of_isolated_cores_that_nobody_can_read_isolates_none() {
     in_a_process_of_its_own(
         "cores::a_list_of_isolated_cores_that_nobody_can_read_isolates_none",
         || {
-            let (first, _) = ends(&allowed());
+            let (first, _) = ends(&allowed_cores());
             if !root() || !isolate("all of them\n") {
                 return;
             }
             pin(first);
-            let on = Config::new().run(allowed).unwrap();
+            let on = Config::new().run(allowed_cores).unwrap();
             assert_eq!(on, first.to_string());
         },
     );

@@ -3,7 +3,8 @@
 use flux::{Config, InitError};
 
 use crate::common::config;
-use crate::{SYS_NICE, State, drop_capability, in_a_process_of_its_own, ordinary_user, root, says};
+use crate::common::says;
+use crate::{SYS_NICE, State, drop_capability, in_a_process_of_its_own, ordinary_user, root};
 
 /// Expects that init refuses, leaves everything as it was, and works once it is asked for less.
 #[track_caller]

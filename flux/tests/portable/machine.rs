@@ -5,23 +5,6 @@
     reason = "asks Windows where a thread may run, which std does not tell"
 )]
 
-use std::process::Command;
-
-/// This program, to be started again; under an emulator, which `FLUX_TEST_RUNNER` names, by that.
-pub(crate) fn itself() -> Command {
-    let program = std::env::current_exe().expect("a test has a path");
-    let runner = std::env::var("FLUX_TEST_RUNNER").unwrap_or_default();
-    let mut words = runner.split_whitespace();
-    match words.next() {
-        None => Command::new(program),
-        Some(emulator) => {
-            let mut command = Command::new(emulator);
-            command.args(words).arg(program);
-            command
-        }
-    }
-}
-
 /// The cores that the calling thread may run on, ascending; none where a program does not choose.
 #[cfg(target_os = "linux")]
 pub(crate) fn allowed() -> Vec<usize> {

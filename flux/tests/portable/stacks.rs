@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use flux::{Builder, Fiber, StackClass, scope, spawn, try_spawn, yield_now};
 
-use super::machine::itself;
+use super::itself::itself;
 use super::{config, fibers, quoter, run};
 
 #[test]
