@@ -9,6 +9,8 @@ mod common;
 
 #[path = "udp/datagrams.rs"]
 mod datagrams;
+#[path = "common/sockets.rs"]
+mod sockets;
 #[path = "udp/values.rs"]
 mod values;
 #[path = "udp/waits.rs"]
@@ -18,6 +20,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use flux::net::UdpSocket;
+
+/// What `sockets` is about here.
+type Socket = UdpSocket;
 
 const SHORT: Duration = Duration::from_millis(5);
 const LOCALHOST: (IpAddr, u16) = (IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -11,6 +11,10 @@ mod common;
 mod bytes;
 #[path = "unix/peers.rs"]
 mod peers;
+#[path = "common/sockets.rs"]
+mod sockets;
+#[path = "common/streams.rs"]
+mod streams;
 #[path = "unix/values.rs"]
 mod values;
 #[path = "unix/vectored.rs"]
@@ -22,8 +26,11 @@ use std::time::Duration;
 
 use flux::net::UnixStream;
 
+/// What `sockets` and `streams` are about here, and its likeness in std.
+type Socket = UnixStream;
+type StdSocket = std::os::unix::net::UnixStream;
+
 const SHORT: Duration = Duration::from_millis(5);
-const MIB: usize = 1 << 20;
 /// The code of a call that ended because its fiber was cancelled.
 #[cfg(target_os = "linux")]
 const ECANCELED: i32 = 125;
@@ -32,13 +39,6 @@ const ECANCELED: i32 = 85;
 
 fn pair() -> (UnixStream, UnixStream) {
     UnixStream::pair().unwrap()
-}
-
-/// Bytes of which no two neighbourhoods look alike: what is lost, doubled or swapped shows.
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len)
-        .map(|at| (at.wrapping_mul(0x9e37_79b9) >> 13).to_le_bytes()[0])
-        .collect()
 }
 
 fn code<T>(result: io::Result<T>) -> Option<i32> {

@@ -1,15 +1,17 @@
 //! Every byte arrives, once and in its place, whatever the size, the direction and the pace.
 
 use std::cell::Cell;
-use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
 
-use flux::net::TcpStream;
 use flux::spawn;
 use flux::time::sleep;
 
-use crate::common::fibers;
-use crate::{MIB, SHORT, kind, narrow_pair, pair, pattern, settle};
+use crate::common::{fibers, pair, settle};
+use crate::streams::{
+    MIB, ends_a_read_that_waits, goes_on_in_the_other_direction, pattern, reads_and_writes_at_once,
+};
+use crate::{SHORT, narrow_pair};
 
 #[test]
 fn every_byte_of_every_size_comes_back() {
@@ -72,58 +74,19 @@ fn a_writer_waits_while_its_reader_sleeps_and_a_write_may_be_short() {
 
 #[test]
 fn two_fibers_read_and_write_one_stream_at_once() {
-    fibers(|| {
-        let (a, b) = narrow_pair();
-        let data = pattern(MIB);
-        let send = |stream: &TcpStream| {
-            let mut stream = stream;
-            stream.write_all(&data).unwrap();
-            stream.shutdown(Shutdown::Write).unwrap();
-        };
-        let check = |stream: &TcpStream| {
-            let (mut stream, mut received) = (stream, Vec::new());
-            stream.read_to_end(&mut received).unwrap();
-            assert!(data == received, "the bytes came changed");
-        };
-        flux::scope(|s| {
-            s.spawn(|| send(&a));
-            s.spawn(|| send(&b));
-            s.spawn(|| check(&a));
-            s.spawn(|| check(&b));
-        });
-    });
+    fibers(|| reads_and_writes_at_once(narrow_pair()));
 }
 
 #[test]
 fn shutdown_ends_one_direction_and_the_other_goes_on() {
-    fibers(|| {
-        let (mut client, mut server) = pair();
-        client.write_all(b"last").unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
-        let mut rest = String::new();
-        server.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "last");
-        assert_eq!(server.read(&mut [0; 8]).unwrap(), 0, "and again");
-        for _ in 0..3 {
-            server.write_all(b"more").unwrap();
-            let mut buffer = [0; 4];
-            client.read_exact(&mut buffer).unwrap();
-            assert_eq!(&buffer, b"more");
-        }
-        assert_eq!(kind(client.write(b"x")), Some(ErrorKind::BrokenPipe));
-    });
+    fibers(|| goes_on_in_the_other_direction(pair()));
 }
 
 #[test]
 fn a_shutdown_by_another_fiber_ends_a_read_that_waits() {
     fibers(|| {
         let (client, _server) = pair();
-        flux::scope(|s| {
-            let reading = s.spawn(|| (&client).read(&mut [0; 8]).unwrap());
-            settle();
-            client.shutdown(Shutdown::Read).unwrap();
-            assert_eq!(reading.join().unwrap(), 0);
-        });
+        ends_a_read_that_waits(&client);
     });
 }
 

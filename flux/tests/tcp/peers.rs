@@ -9,8 +9,9 @@ use flux::spawn;
 use flux::time::{Instant, sleep};
 use socket2::{Domain, SockRef, Socket, Type};
 
-use crate::common::{fibers, passes_alone};
-use crate::{LOCALHOST, MIB, SHORT, kind, narrow_pair, pair, pattern, refusing, reset, settle};
+use crate::common::{fibers, pair, passes_alone, settle};
+use crate::streams::{MIB, pattern};
+use crate::{LOCALHOST, SHORT, kind, narrow_pair, refusing, reset};
 
 #[test]
 fn a_reset_is_an_error_of_the_read_and_of_the_write() {

@@ -1,18 +1,18 @@
 //! A socket as a value: its options, clones, conversions, and the threads that it can visit.
 
-use std::fmt::Debug;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::Duration;
 
 use flux::net::{TcpListener, TcpStream};
 use flux::spawn;
 use flux::time::sleep;
 use socket2::SockRef;
 
-use crate::common::fibers;
-use crate::{LOCALHOST, MIB, SHORT, kind, pair, pattern, settle};
+use crate::common::{fibers, pair, settle};
+use crate::sockets::{demanded_by_libraries, works_in_a_fiber_alone};
+use crate::streams::{MIB, clones_share_the_connection, comes_from_std_and_goes_back, pattern};
+use crate::{LOCALHOST, SHORT, kind};
 
 #[test]
 fn options_are_the_sockets_own() {
@@ -39,26 +39,7 @@ fn options_are_the_sockets_own() {
 #[test]
 fn clones_share_the_connection_and_keep_their_own_time_outs() {
     fibers(|| {
-        let (mut client, mut server) = pair();
-        client.set_read_timeout(Some(SHORT)).unwrap();
-        let mut clone = client.try_clone().unwrap();
-        assert_ne!(clone.as_raw_fd(), client.as_raw_fd());
-        assert_eq!(clone.read_timeout().unwrap(), Some(SHORT));
-        clone.set_read_timeout(None).unwrap();
-        assert_eq!(client.read_timeout().unwrap(), Some(SHORT));
-        client.write_all(b"a").unwrap();
-        clone.write_all(b"b").unwrap();
-        let mut buffer = [0; 2];
-        server.read_exact(&mut buffer).unwrap();
-        assert_eq!(&buffer, b"ab");
-        assert_eq!(kind(client.read(&mut [0; 8])), Some(ErrorKind::TimedOut));
-        drop(client);
-        server.write_all(b"c").unwrap();
-        assert_eq!(clone.read(&mut [0; 8]).unwrap(), 1, "still open");
-        let other = clone.try_clone().unwrap();
-        other.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(server.read(&mut [0; 8]).unwrap(), 0, "shut by any");
-
+        clones_share_the_connection(pair());
         let listener = TcpListener::bind(LOCALHOST).unwrap();
         let clone = listener.try_clone().unwrap();
         let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -69,9 +50,6 @@ fn clones_share_the_connection_and_keep_their_own_time_outs() {
 
 #[test]
 fn sockets_come_from_std_and_go_back_blocking_with_their_time_outs() {
-    // Multiples of the kernel's own unit for these times, whatever that is.
-    const READ: Duration = Duration::from_millis(20);
-    const WRITE: Duration = Duration::from_millis(40);
     fibers(|| {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -82,28 +60,11 @@ fn sockets_come_from_std_and_go_back_blocking_with_their_time_outs() {
         settle();
         // The kernel answers for a listener, so that this does not wait for the fiber.
         let client = std::net::TcpStream::connect(address).unwrap();
-        let (mut server, listener) = accepting.join().unwrap().unwrap();
-        client.set_nonblocking(true).unwrap();
-        client.set_read_timeout(Some(READ)).unwrap();
-        client.set_write_timeout(Some(WRITE)).unwrap();
-        let mut client = TcpStream::from_std(client).unwrap();
-        assert_eq!(client.read_timeout().unwrap(), Some(READ));
-        assert_eq!(client.write_timeout().unwrap(), Some(WRITE));
-        assert_eq!(kind(client.read(&mut [0; 8])), Some(ErrorKind::TimedOut));
-        client.set_read_timeout(None).unwrap();
-        client.set_write_timeout(Some(READ)).unwrap();
-
-        let mut client = client.into_std().unwrap();
-        assert!(!SockRef::from(&client).nonblocking().unwrap());
-        assert_eq!(client.read_timeout().unwrap(), None);
-        assert_eq!(client.write_timeout().unwrap(), Some(READ));
+        let (server, listener) = accepting.join().unwrap().unwrap();
+        comes_from_std_and_goes_back(client, server);
         let listener = listener.into_std().unwrap();
         assert!(!SockRef::from(&listener).nonblocking().unwrap());
         assert_eq!(listener.local_addr().unwrap(), address);
-        server.write_all(b"std").unwrap();
-        let mut buffer = [0; 3];
-        client.read_exact(&mut buffer).unwrap();
-        assert_eq!(&buffer, b"std");
     });
 }
 
@@ -176,25 +137,18 @@ fn a_descriptor_that_does_not_block_goes_to_std_blocking() {
 
 #[test]
 fn a_socket_on_another_thread_says_that_it_works_in_a_fiber_alone() {
-    const fn demanded_by_libraries<T: Send + Sync + Debug + Unpin + 'static>() {}
     const { demanded_by_libraries::<TcpStream>() };
     const { demanded_by_libraries::<TcpListener>() };
-    let check = |result: io::Result<()>| {
-        let error = result.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let sentence = error.to_string();
-        assert!(sentence.contains("inside a fiber alone"), "{sentence}");
-    };
     fibers(move || {
         let (mut client, mut server) = pair();
         let listener = TcpListener::bind(LOCALHOST).unwrap();
         std::thread::spawn(move || {
-            check(client.read(&mut [0; 8]).map(drop));
-            check(client.write(b"x").map(drop));
-            check(client.peek(&mut [0; 8]).map(drop));
-            check(listener.accept().map(drop));
+            works_in_a_fiber_alone(client.read(&mut [0; 8]).map(drop));
+            works_in_a_fiber_alone(client.write(b"x").map(drop));
+            works_in_a_fiber_alone(client.peek(&mut [0; 8]).map(drop));
+            works_in_a_fiber_alone(listener.accept().map(drop));
             let address = listener.local_addr().unwrap();
-            check(TcpStream::connect(address).map(drop));
+            works_in_a_fiber_alone(TcpStream::connect(address).map(drop));
             // What never waits works anywhere, and so does going away.
             client.set_nodelay(true).unwrap();
             drop((client, listener));
@@ -205,5 +159,5 @@ fn a_socket_on_another_thread_says_that_it_works_in_a_fiber_alone() {
     });
     // Nor does it work on a thread whose reactor has ended.
     let (mut client, _server) = fibers(pair);
-    check(client.read(&mut [0; 8]).map(drop));
+    works_in_a_fiber_alone(client.read(&mut [0; 8]).map(drop));
 }

@@ -1,7 +1,6 @@
 //! A socket as a value: its options, groups, clones, conversions, and the threads that it can visit.
 
-use std::fmt::Debug;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -11,6 +10,10 @@ use flux::spawn;
 use socket2::SockRef;
 
 use crate::common::{descriptors, fibers, passes_alone, settle};
+use crate::sockets::{
+    clone_with_other_time_outs, demanded_by_libraries, refuses_a_time_out_of_nothing,
+    works_in_a_fiber_alone,
+};
 use crate::{SHORT, connected, socket};
 
 #[test]
@@ -97,14 +100,7 @@ fn the_new_internet_protocol_has_its_groups_too() {
 fn clones_share_the_socket_and_keep_their_own_time_outs() {
     fibers(|| {
         let (a, b) = connected();
-        a.set_read_timeout(Some(SHORT)).unwrap();
-        let clone = a.try_clone().unwrap();
-        assert_ne!(clone.as_raw_fd(), a.as_raw_fd());
-        assert_eq!(clone.read_timeout().unwrap(), Some(SHORT));
-        clone.set_read_timeout(None).unwrap();
-        clone.set_write_timeout(Some(SHORT)).unwrap();
-        assert_eq!(a.read_timeout().unwrap(), Some(SHORT));
-        assert_eq!(a.write_timeout().unwrap(), None);
+        let clone = clone_with_other_time_outs(&a);
         b.send(b"1").unwrap();
         b.send(b"2").unwrap();
         assert_eq!(a.recv(&mut [0; 8]).unwrap(), 1);
@@ -113,12 +109,7 @@ fn clones_share_the_socket_and_keep_their_own_time_outs() {
         drop(a);
         b.send(b"still open").unwrap();
         assert_eq!(clone.recv(&mut [0; 16]).unwrap(), 10);
-        for result in [
-            clone.set_read_timeout(Some(Duration::ZERO)),
-            clone.set_write_timeout(Some(Duration::ZERO)),
-        ] {
-            assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
-        }
+        refuses_a_time_out_of_nothing(&clone);
     });
 }
 
@@ -179,24 +170,17 @@ fn a_descriptor_that_does_not_block_waits_all_the_same() {
 
 #[test]
 fn a_socket_on_another_thread_says_that_it_works_in_a_fiber_alone() {
-    const fn demanded_by_libraries<T: Send + Sync + Debug + Unpin + 'static>() {}
     const { demanded_by_libraries::<UdpSocket>() };
-    let check = |result: io::Result<()>| {
-        let error = result.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let sentence = error.to_string();
-        assert!(sentence.contains("inside a fiber alone"), "{sentence}");
-    };
     fibers(move || {
         let (a, b) = connected();
         let from = a.local_addr().unwrap();
         std::thread::spawn(move || {
-            check(a.recv(&mut [0; 8]).map(drop));
-            check(a.recv_from(&mut [0; 8]).map(drop));
-            check(a.peek(&mut [0; 8]).map(drop));
-            check(a.peek_from(&mut [0; 8]).map(drop));
-            check(a.send(b"x").map(drop));
-            check(a.send_to(b"x", from).map(drop));
+            works_in_a_fiber_alone(a.recv(&mut [0; 8]).map(drop));
+            works_in_a_fiber_alone(a.recv_from(&mut [0; 8]).map(drop));
+            works_in_a_fiber_alone(a.peek(&mut [0; 8]).map(drop));
+            works_in_a_fiber_alone(a.peek_from(&mut [0; 8]).map(drop));
+            works_in_a_fiber_alone(a.send(b"x").map(drop));
+            works_in_a_fiber_alone(a.send_to(b"x", from).map(drop));
             // What never waits works anywhere, and so does going away.
             drop(socket());
         })

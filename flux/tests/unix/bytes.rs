@@ -1,6 +1,5 @@
 //! What goes through a connection: all of it, in its order, whatever waits, and whoever stops waiting.
 
-use std::cell::Cell;
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
@@ -9,8 +8,11 @@ use flux::net::UnixStream;
 use flux::time::{Instant, sleep};
 use flux::{spawn, timeout, yield_now};
 
-use crate::common::{fibers, settle};
-use crate::{ECANCELED, MIB, SHORT, code, pair, pattern};
+use crate::common::{fibers, lets_the_others_run, settle};
+use crate::streams::{
+    MIB, ends_a_read_that_waits, goes_on_in_the_other_direction, pattern, reads_and_writes_at_once,
+};
+use crate::{ECANCELED, SHORT, code, pair};
 
 #[test]
 fn a_large_write_waits_for_its_reader_and_arrives_as_it_was() {
@@ -34,26 +36,7 @@ fn a_large_write_waits_for_its_reader_and_arrives_as_it_was() {
 
 #[test]
 fn two_fibers_read_and_write_one_stream_at_once() {
-    fibers(|| {
-        let (a, b) = pair();
-        let data = pattern(MIB);
-        let send = |stream: &UnixStream| {
-            let mut stream = stream;
-            stream.write_all(&data).unwrap();
-            stream.shutdown(Shutdown::Write).unwrap();
-        };
-        let check = |stream: &UnixStream| {
-            let (mut stream, mut received) = (stream, Vec::new());
-            stream.read_to_end(&mut received).unwrap();
-            assert!(data == received, "the bytes came changed");
-        };
-        flux::scope(|s| {
-            s.spawn(|| send(&a));
-            s.spawn(|| send(&b));
-            s.spawn(|| check(&a));
-            s.spawn(|| check(&b));
-        });
-    });
+    fibers(|| reads_and_writes_at_once(pair()));
 }
 
 #[test]
@@ -136,22 +119,10 @@ fn pass_a_descriptor(stream: &UnixStream, bytes: &[u8]) {
 #[test]
 fn shutdown_ends_one_direction_and_a_read_that_waits() {
     fibers(|| {
-        let (mut a, mut b) = pair();
-        a.write_all(b"last").unwrap();
+        goes_on_in_the_other_direction(pair());
+        let (a, _b) = pair();
         a.shutdown(Shutdown::Write).unwrap();
-        let mut rest = String::new();
-        b.read_to_string(&mut rest).unwrap();
-        assert_eq!(rest, "last");
-        assert_eq!(b.read(&mut [0; 8]).unwrap(), 0, "and again");
-        b.write_all(b"more").unwrap();
-        assert_eq!(a.read(&mut [0; 8]).unwrap(), 4);
-        assert_eq!(a.write(b"x").unwrap_err().kind(), ErrorKind::BrokenPipe);
-        flux::scope(|s| {
-            let reading = s.spawn(|| (&a).read(&mut [0; 8]).unwrap());
-            settle();
-            a.shutdown(Shutdown::Read).unwrap();
-            assert_eq!(reading.join().unwrap(), 0);
-        });
+        ends_a_read_that_waits(&a);
     });
 }
 
@@ -254,28 +225,12 @@ fn a_cancel_ends_a_read_and_a_write_that_wait_and_every_later_call() {
 #[test]
 fn a_fiber_whose_writes_never_wait_lets_the_others_run() {
     fibers(|| {
-        // As many turns as a socket has room for.
-        const TURNS: u32 = 3;
         let (a, _b) = pair();
-        let (since, most, turns) = (Cell::new(0_u32), Cell::new(0), Cell::new(0));
-        flux::scope(|s| {
-            s.spawn(|| {
-                while turns.get() < TURNS {
-                    yield_now().unwrap();
-                    turns.set(turns.get() + 1);
-                    most.set(most.get().max(since.take()));
-                }
-            });
-            s.spawn(|| {
-                while turns.get() < TURNS {
-                    let parts = [IoSlice::new(b"x"), IoSlice::new(b"y")];
-                    assert_eq!((&a).write(b"x").unwrap(), 1);
-                    assert_eq!((&a).write_vectored(&parts).unwrap(), 2);
-                    since.set(since.get() + 2);
-                }
-            });
+        // As many turns as a socket has room for.
+        lets_the_others_run(3, 2, || {
+            let parts = [IoSlice::new(b"x"), IoSlice::new(b"y")];
+            assert_eq!((&a).write(b"x").unwrap(), 1);
+            assert_eq!((&a).write_vectored(&parts).unwrap(), 2);
         });
-        // A full budget was used, and none was overdrawn.
-        assert!((60..=64).contains(&most.get()), "{} writes", most.get());
     });
 }

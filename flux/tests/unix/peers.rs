@@ -9,7 +9,8 @@ use flux::{spawn, timeout};
 use socket2::{Domain, SockAddr, SockAddrStorage, SockRef, Socket, Type};
 
 use crate::common::{fibers, settle};
-use crate::{ECANCELED, Folder, MIB, SHORT, code, pattern};
+use crate::streams::{MIB, pattern};
+use crate::{ECANCELED, Folder, SHORT, code};
 
 #[test]
 fn connections_come_to_a_path() {

@@ -1,52 +1,24 @@
 //! A socket as a value: clones, conversions, the threads that it can visit, and what it leaves behind.
 
-use std::fmt::Debug;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::time::Duration;
 
 use flux::net::{UnixListener, UnixStream};
 use flux::spawn;
 use socket2::SockRef;
 
 use crate::common::{descriptors, fibers, passes_alone, settle};
-use crate::{ECANCELED, Folder, SHORT, code, pair};
+use crate::sockets::{demanded_by_libraries, works_in_a_fiber_alone};
+use crate::streams::{clones_share_the_connection, comes_from_std_and_goes_back};
+use crate::{ECANCELED, Folder, code, pair};
 
 #[test]
 fn clones_share_the_connection_and_keep_their_own_time_outs() {
-    fibers(|| {
-        let (mut a, mut b) = pair();
-        a.set_read_timeout(Some(SHORT)).unwrap();
-        let mut clone = a.try_clone().unwrap();
-        assert_ne!(clone.as_raw_fd(), a.as_raw_fd());
-        assert_eq!(clone.read_timeout().unwrap(), Some(SHORT));
-        clone.set_read_timeout(None).unwrap();
-        clone.set_write_timeout(Some(SHORT)).unwrap();
-        assert_eq!(a.read_timeout().unwrap(), Some(SHORT));
-        assert_eq!(a.write_timeout().unwrap(), None);
-        a.write_all(b"a").unwrap();
-        clone.write_all(b"b").unwrap();
-        let mut buffer = [0; 2];
-        b.read_exact(&mut buffer).unwrap();
-        assert_eq!(&buffer, b"ab");
-        assert!(a.take_error().unwrap().is_none());
-        drop(a);
-        b.write_all(b"c").unwrap();
-        assert_eq!(clone.read(&mut [0; 8]).unwrap(), 1, "still open");
-        for result in [
-            clone.set_read_timeout(Some(Duration::ZERO)),
-            clone.set_write_timeout(Some(Duration::ZERO)),
-        ] {
-            assert_eq!(result.unwrap_err().kind(), ErrorKind::InvalidInput);
-        }
-    });
+    fibers(|| clones_share_the_connection(pair()));
 }
 
 #[test]
 fn sockets_come_from_std_and_go_back_blocking_with_their_time_outs() {
-    // Multiples of the kernel's own unit for these times, whatever that is.
-    const READ: Duration = Duration::from_millis(20);
-    const WRITE: Duration = Duration::from_millis(40);
     fibers(|| {
         let folder = Folder::new("std");
         let path = folder.path("socket");
@@ -56,24 +28,9 @@ fn sockets_come_from_std_and_go_back_blocking_with_their_time_outs() {
         assert!(!SockRef::from(&listener).nonblocking().unwrap());
         // The kernel answers for a listener, so that this does not wait for a fiber.
         let client = std::os::unix::net::UnixStream::connect(&path).unwrap();
-        client.set_nonblocking(true).unwrap();
-        client.set_read_timeout(Some(READ)).unwrap();
-        client.set_write_timeout(Some(WRITE)).unwrap();
-        let (mut server, _) = listener.accept().unwrap();
-        let mut client = UnixStream::from_std(client).unwrap();
-        assert_eq!(client.read_timeout().unwrap(), Some(READ));
-        assert_eq!(client.write_timeout().unwrap(), Some(WRITE));
-        let late = client.read(&mut [0; 8]).unwrap_err();
-        assert_eq!(late.kind(), ErrorKind::TimedOut);
-        client.set_read_timeout(None).unwrap();
-        SockRef::from(&client).set_nonblocking(true).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        comes_from_std_and_goes_back(client, server);
         SockRef::from(&listener).set_nonblocking(true).unwrap();
-        let mut client = client.into_std().unwrap();
-        assert!(!SockRef::from(&client).nonblocking().unwrap());
-        assert_eq!(client.read_timeout().unwrap(), None);
-        assert_eq!(client.write_timeout().unwrap(), Some(WRITE));
-        server.write_all(b"std").unwrap();
-        assert_eq!(client.read(&mut [0; 8]).unwrap(), 3);
         let listener = listener.into_std().unwrap();
         assert!(!SockRef::from(&listener).nonblocking().unwrap());
         assert_eq!(listener.local_addr().unwrap().as_pathname(), Some(&*path));
@@ -112,25 +69,18 @@ fn a_descriptor_becomes_a_socket_and_a_socket_a_descriptor() {
 
 #[test]
 fn a_socket_on_another_thread_says_that_it_works_in_a_fiber_alone() {
-    const fn demanded_by_libraries<T: Send + Sync + Debug + Unpin + 'static>() {}
     const { demanded_by_libraries::<UnixStream>() };
     const { demanded_by_libraries::<UnixListener>() };
-    let check = |result: io::Result<()>| {
-        let error = result.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let sentence = error.to_string();
-        assert!(sentence.contains("inside a fiber alone"), "{sentence}");
-    };
     fibers(move || {
         let (mut a, mut b) = pair();
         let folder = Folder::new("thread");
         let path = folder.path("socket");
         let listener = UnixListener::bind(&path).unwrap();
         std::thread::spawn(move || {
-            check(a.read(&mut [0; 8]).map(drop));
-            check(a.write(b"x").map(drop));
-            check(listener.accept().map(drop));
-            check(UnixStream::connect(&path).map(drop));
+            works_in_a_fiber_alone(a.read(&mut [0; 8]).map(drop));
+            works_in_a_fiber_alone(a.write(b"x").map(drop));
+            works_in_a_fiber_alone(listener.accept().map(drop));
+            works_in_a_fiber_alone(UnixStream::connect(&path).map(drop));
             // What never waits works anywhere, and so does going away.
             drop(pair());
             drop((a, listener));

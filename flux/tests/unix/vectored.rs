@@ -10,7 +10,8 @@ use flux::timeout;
 use socket2::SockRef;
 
 use crate::common::{self, fibers, settle};
-use crate::{ECANCELED, MIB, SHORT, code, pair, pattern};
+use crate::streams::{MIB, pattern};
+use crate::{ECANCELED, SHORT, code, pair};
 
 /// A stream that is shared by reference, as those of flux are.
 trait Stream: 'static {
