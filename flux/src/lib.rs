@@ -45,6 +45,14 @@
 //! [`UnixStream`](net::UnixStream). Streams are [`Read`](std::io::Read) and [`Write`](std::io::Write), so that
 //! libraries work on them as they are.
 //!
+//! # Time
+//!
+//! [`time`] sleeps, keeps intervals and reads the clock: the processor's counter, where that can be trusted. [`timer`]
+//! runs closures when their time has come, on the loop or as fibers, and [`timeout`] puts a deadline around whatever
+//! waits. Nothing is ever early; how late it is depends on how the core waits, which [`Idle`] says: asleep it takes
+//! the kernel tens of microseconds to answer, spinning a few. What of a machine helps or hurts is for
+//! `cargo run --release --bin doctor` to say.
+//!
 //! # Cancelling
 //!
 //! Cancellation is a value. [`JoinHandle::cancel`] sets a flag that stays: the call that the fiber is

@@ -10,12 +10,14 @@
 mod common;
 
 use std::cell::{Cell, RefCell};
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::time::Duration;
 
-use common::{config, descriptors, fibers, passes_alone, run, settle};
+use common::{config, descriptors, engines, fibers, passes_alone, run, settle};
 use flux::StackClass;
+use flux::signal::{self, Signal};
 use flux::time::sleep;
 use flux::timer::{self, Timer};
 
@@ -263,24 +265,20 @@ fn an_interval_that_is_always_late_lets_others_run() {
     });
 }
 
-// signal::wait off the reactor takes bell and signal
+// Waiting for a signal where nobody can.
 
-fn raise(signal: flux::signal::Signal) {
-    // SAFETY: takes a number; the signal is caught.
-    assert_eq!(unsafe { libc::raise(signal.as_raw()) }, 0);
-}
-
-fn bell() {
-    use flux::signal::{self, Signal};
-    fibers(|| {
+/// A fiber waits for a signal that comes, while a thread that is no reactor's asks for `asked`.
+fn a_thread_asks_for(asked: Signal) {
+    fibers(move || {
         let waits = flux::spawn(|| {
             flux::timeout(Duration::from_secs(2), || signal::wait(&[Signal::USER1]))
         });
         settle();
-        std::thread::spawn(|| {
-            raise(Signal::USER1);
-            let refused = signal::wait(&[Signal::USER2]);
-            assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::Unsupported);
+        std::thread::spawn(move || {
+            // SAFETY: takes a number; the signal is caught.
+            assert_eq!(unsafe { libc::raise(Signal::USER1.as_raw()) }, 0);
+            let refused = signal::wait(&[asked]);
+            assert_eq!(refused.unwrap_err().kind(), ErrorKind::Unsupported);
         })
         .join()
         .unwrap();
@@ -291,36 +289,24 @@ fn bell() {
 
 #[test]
 fn a_wait_outside_of_a_fiber_takes_no_wake_up() {
-    for engine in ["epoll", "io_uring"] {
+    for engine in engines() {
         passes_alone(
             "a_wait_outside_of_a_fiber_takes_no_wake_up",
             &[("FLUX_ENGINE", engine)],
-            bell,
+            || a_thread_asks_for(Signal::USER2),
         );
     }
 }
 
-fn steals() {
-    use flux::signal::{self, Signal};
-    fibers(|| {
-        let waits = flux::spawn(|| {
-            flux::timeout(Duration::from_secs(2), || signal::wait(&[Signal::USER1]))
-        });
-        settle();
-        std::thread::spawn(|| {
-            raise(Signal::USER1);
-            let refused = signal::wait(&[Signal::USER1]);
-            assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::Unsupported);
-        })
-        .join()
-        .unwrap();
-        assert!(waits.join().unwrap().is_ok());
-    });
-}
-
 #[test]
 fn a_wait_outside_of_a_fiber_takes_no_signal() {
-    passes_alone("a_wait_outside_of_a_fiber_takes_no_signal", &[], steals);
+    for engine in engines() {
+        passes_alone(
+            "a_wait_outside_of_a_fiber_takes_no_signal",
+            &[("FLUX_ENGINE", engine)],
+            || a_thread_asks_for(Signal::USER1),
+        );
+    }
 }
 
 // timers set while the reactor ends
