@@ -171,23 +171,20 @@ impl Callbacks {
         (place.id.get() == id && place.state.get() != State::Free).then_some(place)
     }
 
-    /// Puts a closure into a free place: its index, and the number of the timer that it is now.
-    ///
-    /// # Errors
-    /// The closure, when no place is free.
+    /// Moves a closure into a free place: its index, and the number of the timer that it is now. It stays where it is
+    /// when no place is free.
     #[inline]
     pub(crate) fn add<F: Call + 'static>(
         &self,
-        closure: F,
+        closure: &mut Option<F>,
         due_ns: u64,
         period_ns: u64,
         made_at: &'static Location<'static>,
-    ) -> Result<(u32, u64), F> {
+    ) -> Option<(u32, u64)> {
         const { assert!(size_of::<F>() <= SLOT_BYTES && align_of::<F>() <= SLOT_ALIGN) };
         let index = self.free.get();
-        let Some(place) = self.places.get(index as usize) else {
-            return Err(closure);
-        };
+        let place = self.places.get(index as usize)?;
+        let closure = closure.take()?;
         self.free.set(place.next_free.get());
         let id = self.next_id.get();
         let following = id + 1;
@@ -216,7 +213,7 @@ impl Callbacks {
         let in_use = self.in_use.get() + 1;
         self.in_use.set(in_use);
         self.high_water.set(self.high_water.get().max(in_use));
-        Ok((index, id))
+        Some((index, id))
     }
 
     /// Notes that the kernel tells when a timer is due.
@@ -269,7 +266,7 @@ impl Callbacks {
             State::Set => {
                 place.state.set(State::Dropping);
                 clear(index);
-                let release = ReleaseOnDrop(self, index);
+                let release = ReleaseOnDrop(self, index, place);
                 if let Some(discard) = place.discard.take() {
                     // SAFETY: `add` wrote the closure together with this very function, which is taken out here,
                     // so that it is called once.
@@ -364,13 +361,13 @@ impl Callbacks {
 }
 
 /// Frees a place, whatever its closure's destructor does.
-struct ReleaseOnDrop<'a>(&'a Callbacks, u32);
+struct ReleaseOnDrop<'a>(&'a Callbacks, u32, &'a Place);
 
 impl Drop for ReleaseOnDrop<'_> {
     #[inline]
     fn drop(&mut self) {
-        let Self(callbacks, index) = *self;
-        callbacks.release(index, callbacks.place(index));
+        let Self(callbacks, index, place) = *self;
+        callbacks.release(index, place);
     }
 }
 

@@ -10,8 +10,9 @@
 //!
 //! Owns the turn, the start and the end of fibers on their stacks, and cancelling. What a fiber may ask for
 //! while it runs is in [`park`]; how a reactor is made is in [`init`]; how it is found again is in [`current`];
-//! what the core does while nothing is ready is in [`idle`]; how the main fiber begins and everything ends is in [`main_fiber`]; who is named when a stack overflows is in
-//! [`overflow`].
+//! what the core does while nothing is ready is in [`idle`]; timers of the kernel's clocks are in
+//! [`kernel_timers`]; how the main fiber begins and everything ends is in [`main_fiber`]; who is named when a
+//! stack overflows is in [`overflow`].
 
 #![allow(
     unsafe_code,

@@ -37,6 +37,14 @@ enum Form {
     Gone,
 }
 
+/// What became of a callback.
+enum Set {
+    At(u32, u64),
+    /// All of so many places are taken.
+    Full(usize),
+    Closing,
+}
+
 impl Timer {
     /// Sets a timer that is called on the loop.
     #[inline]
@@ -47,26 +55,36 @@ impl Timer {
         period_ns: u64,
     ) -> Result<Self, TimersFull<C>> {
         let made_at = Location::caller();
-        current::with(|reactor| {
+        // Out of the look at the reactor comes a number alone: a result that holds the closure would be copied on
+        // each of its ways out.
+        let mut shape = Some(shape);
+        let set = current::with(|reactor| {
             if reactor.sched.is_closing() {
-                return Ok(Self::of(Form::Gone));
+                return Set::Closing;
             }
-            match reactor.callbacks.add(shape, due.ns, period_ns, made_at) {
-                Ok((place, id)) => {
-                    if due.source == TimerSource::Wheel {
-                        reactor.set_timer(place, due.ns);
-                    } else {
-                        reactor.callbacks.set_by_kernel(place);
-                        reactor.set_kernel_timer(place, due.ns, due.wall);
-                    }
-                    Ok(Self::of(Form::Callback { place, id }))
-                }
-                Err(shape) => Err(TimersFull {
-                    closure: shape,
-                    timers_max: reactor.config.timers,
-                }),
+            let Some((place, id)) = reactor
+                .callbacks
+                .add(&mut shape, due.ns, period_ns, made_at)
+            else {
+                return Set::Full(reactor.config.timers);
+            };
+            if due.source == TimerSource::Wheel {
+                reactor.set_timer(place, due.ns);
+            } else {
+                reactor.callbacks.set_by_kernel(place);
+                reactor.set_kernel_timer(place, due.ns, due.wall);
             }
-        })
+            Set::At(place, id)
+        });
+        match (set, shape) {
+            (Set::At(place, id), _) => Ok(Self::of(Form::Callback { place, id })),
+            (Set::Full(timers_max), Some(closure)) => Err(TimersFull {
+                closure,
+                timers_max,
+            }),
+            // Nothing runs any more; the closure is dropped here.
+            (Set::Closing | Set::Full(_), _) => Ok(Self::of(Form::Gone)),
+        }
     }
 
     /// Spawns the fiber of a timer, whose body is made of the closure.
