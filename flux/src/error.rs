@@ -334,6 +334,8 @@ pub enum RunError {
     /// The reactor could not be made.
     Init(InitError),
     /// Every fiber waited for another one: the report says who held what and who waited for what.
+    ///
+    /// While a timer is set, or a request is in flight, that cannot be known: what comes of it may wake somebody.
     Deadlock(String),
     /// The main fiber was told to end by [`shutdown`](crate::shutdown), and had not when the grace period was
     /// over.

@@ -154,6 +154,7 @@ impl Reactor {
     /// Runs the closure of a timer that is due, on the loop's own stack and block.
     fn call_back(&self, timer: u32, now_ns: u64) {
         let own = self.sched.arena.loops_own();
+        self.idling.over();
         self.sched
             .arena
             .set_made_at(own, self.callbacks.made_at(timer));
