@@ -418,6 +418,7 @@ unsafe fn drop_by(discard: unsafe fn(*mut ()), place: &Place) {
 }
 
 /// Refuses, while compiling, a closure that does not fit a place.
+#[track_caller]
 pub(crate) const fn assert_fits<F>() {
     assert!(
         size_of::<F>() <= CAPTURE_BYTES,

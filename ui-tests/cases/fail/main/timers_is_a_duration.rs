@@ -1,0 +1,3 @@
+// How many timers there are, not how long they take.
+#[flux::main(timers = "10ms")]
+fn main() {}
