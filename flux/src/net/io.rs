@@ -115,15 +115,36 @@ pub(super) fn send(
     if bytes.is_empty() && kind != Kind::Datagrams {
         return Ok(0);
     }
+    let request = || Request::Send {
+        fd: fd.as_raw_fd(),
+        bytes: bytes.as_ptr(),
+        len: length(bytes.len()),
+    };
+    // SAFETY: `bytes` is borrowed by this frame.
+    unsafe { send_by(fd, timeout, || socket::send_now(fd, bytes), request) }
+}
+
+/// Sends by an attempt at once, and where that would wait, by a request.
+///
+/// # Safety
+/// What the request points to is alive, and borrowed by the caller as the request uses it, until this returns.
+#[inline]
+#[track_caller]
+pub(super) unsafe fn send_by(
+    fd: BorrowedFd<'_>,
+    timeout: Option<Duration>,
+    now: impl Fn() -> io::Result<usize>,
+    request: impl Fn() -> Request,
+) -> io::Result<usize> {
     with(|reactor| {
         if let Err(stopped) = reactor.may_go_on() {
             return if std::thread::panicking() {
-                once(socket::send_now(fd, bytes))
+                once(now())
             } else {
                 Err(stopped.into())
             };
         }
-        match socket::send_now(fd, bytes) {
+        match now() {
             Ok(count) => {
                 reactor.spend();
                 return Ok(count);
@@ -132,13 +153,8 @@ pub(super) fn send(
             Err(error) => return Err(error),
         }
         loop {
-            let request = Request::Send {
-                fd: fd.as_raw_fd(),
-                bytes: bytes.as_ptr(),
-                len: length(bytes.len()),
-            };
-            // SAFETY: `bytes` is borrowed, and the descriptor kept open, by this frame.
-            match unsafe { reactor.perform(request, timeout) } {
+            // SAFETY: the caller's promise is passed on, and the descriptor is kept open by this frame.
+            match unsafe { reactor.perform(request(), timeout) } {
                 Ok(count) => return Ok(count as usize),
                 Err(error) => again(reactor, fd, true, timeout, error)?,
             }
@@ -219,7 +235,7 @@ pub(super) fn connect_local(socket: &Socket, address: &SockAddr) -> io::Result<(
 }
 
 /// Whether an attempt is to be followed by a wait rather than reported.
-pub(super) fn retry(error: &io::Error) -> bool {
+fn retry(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(errno::EAGAIN | errno::EINTR))
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use socket2::{SockAddr, SockAddrStorage};
 
-use crate::net::io::{Kind, again, once, receive, retry, send, with};
+use crate::net::io::{Kind, again, once, receive, send, send_by, with};
 use crate::op::Request;
 use crate::sys::socket::{self, Incoming, Outgoing, PARTS_MAX};
 
@@ -101,35 +101,19 @@ fn send_message(
     timeout: Option<Duration>,
 ) -> io::Result<usize> {
     let message = Outgoing::new(parts, address);
-    with(|reactor| {
-        if let Err(stopped) = reactor.may_go_on() {
-            return if std::thread::panicking() {
-                once(socket::send_message_now(fd, &message))
-            } else {
-                Err(stopped.into())
-            };
-        }
-        match socket::send_message_now(fd, &message) {
-            Ok(count) => {
-                reactor.spend();
-                return Ok(count);
-            }
-            Err(error) if retry(&error) => {}
-            Err(error) => return Err(error),
-        }
-        loop {
-            let request = Request::SendMessage {
-                fd: fd.as_raw_fd(),
-                message: message.header(),
-            };
-            // SAFETY: the header stands in this frame, which borrows all that it names; the descriptor is
-            // kept open by it.
-            match unsafe { reactor.perform(request, timeout) } {
-                Ok(count) => return Ok(count as usize),
-                Err(error) => again(reactor, fd, true, timeout, error)?,
-            }
-        }
-    })
+    let request = || Request::SendMessage {
+        fd: fd.as_raw_fd(),
+        message: message.header(),
+    };
+    // SAFETY: the header stands in this frame, which borrows all that it names.
+    unsafe {
+        send_by(
+            fd,
+            timeout,
+            || socket::send_message_now(fd, &message),
+            request,
+        )
+    }
 }
 
 /// Receives a message, and the sender's address with its length if that is wanted.

@@ -94,10 +94,6 @@ impl Reactor {
         if self.sched.ready_len() > 0 {
             return Some(Wait::Poll);
         }
-        if self.sched.live() == 0 {
-            // The last fiber has ended. What may still be in flight are requests of timers that were taken back.
-            return None;
-        }
         let deadline = self.sched.next_deadline();
         if deadline.is_none() && self.engine.borrow().in_flight() == 0 && self.idling.hot() == 0 {
             return None;
