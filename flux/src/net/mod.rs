@@ -18,6 +18,7 @@ mod traits;
 mod tuning;
 mod udp;
 mod unix;
+mod wire;
 
 pub use addr::ToSocketAddrs;
 pub use listener::{Incoming, TcpListener};
@@ -26,3 +27,4 @@ pub use stream::TcpStream;
 pub use udp::UdpSocket;
 pub use unix::listener::{UnixIncoming, UnixListener};
 pub use unix::stream::UnixStream;
+pub use wire::Wire;
