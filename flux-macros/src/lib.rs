@@ -17,15 +17,20 @@
 //!
 //! Knows nothing of how a fiber runs: that is `flux`.
 
+mod blocking;
 mod entries;
 mod fault;
 mod fiber_attribute;
 mod function;
 mod init_macro;
+mod limits;
 mod main_attribute;
+mod root;
 mod settings;
 #[cfg(test)]
 mod soup;
+mod test_attribute;
+mod units;
 mod value;
 
 use proc_macro::TokenStream;
@@ -124,6 +129,12 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn fiber(arguments: TokenStream, item: TokenStream) -> TokenStream {
     fiber_attribute::run(arguments.into(), item.into()).into()
+}
+
+/// Runs a test as the main fiber of a reactor of its own.
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    test_attribute::run(arguments.into(), item.into()).into()
 }
 
 /// Makes the program's one reactor, for a program that wants its `main` to itself.

@@ -97,6 +97,7 @@ compile_error!(
 #[cfg(test)]
 extern crate self as flux;
 
+mod budget;
 mod callbacks;
 mod clock;
 mod config;
@@ -156,7 +157,7 @@ pub mod time;
 pub mod timer;
 mod wheel;
 
-pub use flux_macros::{fiber, init, main};
+pub use flux_macros::{fiber, init, main, test};
 
 pub use config::{Config, Core, EventEngine, Idle, StackClass};
 pub use error::{Elapsed, Full, InitError, JoinError, RunError, Stopped};
