@@ -69,8 +69,7 @@ fn literal_kind(lit: &Lit) -> Kind {
         Lit::Float(_) => "a number with a fraction".into(),
         Lit::Bool(value) => format!("`{}`", value.value),
         Lit::Char(_) => "a character".into(),
-        Lit::ByteStr(_) | Lit::CStr(_) | Lit::Byte(_) => "a byte string".into(),
-        _ => "a literal".into(),
+        _ => "a literal that is no string and no number".into(),
     })
 }
 
@@ -113,7 +112,10 @@ mod tests {
         assert_eq!(described("crate::CORE"), "`crate::CORE`");
         assert_eq!(described("true"), "`true`");
         assert_eq!(described("'x'"), "a character");
-        assert_eq!(described("b\"x\""), "a byte string");
+        assert_eq!(
+            described("b\"x\""),
+            "a literal that is no string and no number"
+        );
         assert_eq!(described("1 + 2"), "an expression");
         assert_eq!(described("{ 3 }"), "an expression");
         assert_eq!(described(""), "an expression");

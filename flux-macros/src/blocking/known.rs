@@ -7,13 +7,15 @@
 pub(super) enum Instead {
     /// flux has the same, under this name.
     Flux(&'static str),
+    /// A fiber that is joined, in place of a thread.
+    Fiber,
     /// flux has nothing of the kind.
     Thread,
     /// It makes a reactor.
     NoReactor,
 }
 
-use Instead::{Flux, NoReactor, Thread};
+use Instead::{Fiber, Flux, NoReactor, Thread};
 
 /// Functions.
 const CALLS: &[(&str, Instead)] = &[
@@ -91,7 +93,7 @@ const METHODS: &[(&str, &[&str], Instead)] = &[
         &["wait", "wait_timeout", "wait_timeout_while", "wait_while"],
         Flux("flux::sync::channel"),
     ),
-    ("std::thread::JoinHandle", &["join"], Flux("flux::spawn")),
+    ("std::thread::JoinHandle", &["join"], Fiber),
     (
         "std::fs::File",
         &[

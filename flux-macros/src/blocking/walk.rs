@@ -99,21 +99,24 @@ impl Walk<'_> {
     }
 
     fn say(&mut self, place: &impl ToTokens, what: &str, instead: Instead) {
+        let blocks = format!("{what} blocks the core, and every fiber with it");
         let (message, help) = match instead {
             Instead::NoReactor => (
                 format!("{what} makes a second reactor, and a program has one"),
                 "this runs in the first already: spawn a fiber with `flux::spawn`, and set the \
-                 reactor up by the keys of `#[flux::main]`"
+                 reactor up by the keys of its attribute"
                     .to_string(),
             ),
-            Instead::Flux(_) | Instead::Thread if self.leave == Leave::Given => return,
-            Instead::Flux(name) => (
-                format!("{what} blocks the core, and every fiber with it"),
-                format!("`{name}` suspends this fiber alone"),
+            _ if self.leave == Leave::Given => return,
+            Instead::Flux(name) => (blocks, format!("`{name}` suspends this fiber alone")),
+            Instead::Fiber => (
+                blocks,
+                "`flux::spawn` makes a fiber instead, whose `join` suspends this one alone"
+                    .to_string(),
             ),
             Instead::Thread => (
-                format!("{what} blocks the core, and every fiber with it"),
-                "do it on a thread, or where nothing is urgent yet, and say so: \
+                blocks,
+                "do it on a thread; or, where nothing is urgent, say so: \
                  `blocking_ok = \"reason\"` in the attribute"
                     .to_string(),
             ),

@@ -233,9 +233,11 @@ pub(crate) fn constant(
     (items, name)
 }
 
-/// Resolves like generated code, shows at the path.
+/// Resolves like generated code, shows at the end of the path: the constant's own name.
 fn at_path(path: &TokenStream) -> Span {
-    Span::mixed_site().located_at(path.span())
+    let name = path.clone().into_iter().last();
+    let name = name.map_or_else(|| path.span(), |name| name.span());
+    Span::mixed_site().located_at(name)
 }
 
 fn plain(number: usize, at: Span) -> TokenStream {

@@ -20,7 +20,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::config::StackClass;
+use crate::config::{COUNT_MAX, StackClass};
 
 /// What a fiber function says of itself at link time.
 // As large as it is aligned, so that records have no gap between them, however a linker aligns each.
@@ -43,21 +43,17 @@ const NOWHERE: u32 = u32::MAX;
 impl FiberFn {
     /// A function by its name and the class of its stacks, of which so many fibers live at once.
     ///
-    /// # Panics
-    /// When the bound is 0 or does not fit 32 bits, which the attribute has refused before.
+    /// A bound that makes no sense is refused where it is written (`macro_support::assert_max`), and is none here.
     pub const fn new(name: &'static str, class: StackClass, max: Option<usize>) -> Self {
         Self {
             name,
             place: AtomicU32::new(NOWHERE),
             max: match max {
                 None => 0,
-                Some(max) => {
-                    assert!(max > 0 && max < NOWHERE as usize);
-                    // Checked in the line above.
-                    #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
-                    let max = max as u32;
-                    max
-                }
+                // Far below `u32::MAX`.
+                #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
+                Some(max) if max <= COUNT_MAX => max as u32,
+                Some(_) => 0,
             },
             class,
         }

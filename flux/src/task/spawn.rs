@@ -47,15 +47,14 @@ use crate::task::handle::JoinHandle;
 /// ```
 #[track_caller]
 pub fn spawn<S: IntoFiber>(fiber: S) -> JoinHandle<S::Output> {
-    let fiber = fiber.into_fiber();
+    let Fiber {
+        class,
+        name,
+        bound,
+        body,
+    } = fiber.into_fiber();
     let at = Location::caller();
     current::with(|reactor| {
-        let Fiber {
-            class,
-            name,
-            bound,
-            body,
-        } = fiber;
         if let Some(function) = bound {
             let index = wait_for_both(reactor, function, at);
             return fill_bounded(reactor, index, class, body, ptr::null());
