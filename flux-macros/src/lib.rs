@@ -17,6 +17,21 @@
 //!
 //! Knows nothing of how a fiber runs: that is `flux`.
 
+// Whatever tokens come, a macro answers with tokens: a panic would be shown in place of every message.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod blocking;
 mod entries;
 mod fault;

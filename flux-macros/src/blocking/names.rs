@@ -136,22 +136,25 @@ impl Names {
             .iter()
             .map(|segment| segment.ident.unraw().to_string())
             .collect();
-        self.full(&segments).map(|path| path.join("::"))
+        let full = if path.leading_colon.is_some() {
+            Names::new(self.flux.clone()).full(&segments)
+        } else {
+            self.full(&segments)
+        };
+        full.map(|path| path.join("::"))
     }
 
     fn full(&self, segments: &[String]) -> Option<Vec<String>> {
         let mut segments = segments.to_vec();
         for _ in 0..LEADS_MAX {
             let first = segments.first()?.clone();
-            if first == "std" {
-                return Some(segments);
-            }
             match self.item(&first) {
                 Some(Meaning::Path(path)) => {
                     let mut longer: Vec<String> = path.split("::").map(String::from).collect();
                     longer.extend(segments.drain(1..));
                     segments = longer;
                 }
+                None if first == "std" => return Some(segments),
                 None if Some(&first) == self.flux.as_ref() => {
                     let own = segments.first_mut()?;
                     *own = "flux".into();

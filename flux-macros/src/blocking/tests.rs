@@ -138,6 +138,7 @@ fn what_may_be_flux_s_own_or_anything_else_is_let_be() {
         "TcpStream::connect(a)?; thread::sleep(d); fs::read(p);",
         "use flux::net::TcpStream; TcpStream::connect(a)?;",
         "use std::net::TcpStream as Std; use flux::net::TcpStream; TcpStream::connect(a)?;",
+        "mod std { pub mod thread { pub fn sleep() {} } } std::thread::sleep();",
         "use std::thread; { mod thread { pub fn sleep() {} } thread::sleep(); }",
         "flux::time::sleep(d)?; flux::net::TcpStream::connect(a)?;",
         "let l = std::net::TcpListener::bind(a)?; let l = flux::net::TcpListener::from(l); l.accept()?;",

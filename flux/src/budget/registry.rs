@@ -49,11 +49,10 @@ impl FiberFn {
             name,
             place: AtomicU32::new(NOWHERE),
             max: match max {
-                None => 0,
                 // Far below `u32::MAX`.
                 #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
                 Some(max) if max <= COUNT_MAX => max as u32,
-                Some(_) => 0,
+                _ => 0,
             },
             class,
         }
