@@ -21,7 +21,7 @@ const LAYERS: [&[&str]; 10] = [
     &["reactor"],
     &["task"],
     &["net", "time", "timer", "sync", "signal"],
-    &["stats", "macro_support"],
+    &["stats", "ws", "macro_support"],
 ];
 /// The arrows between rooms of one layer.
 const BESIDE: [(&str, &str); 5] = [
