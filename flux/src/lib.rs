@@ -150,6 +150,8 @@ mod sys;
 mod task;
 pub mod time;
 pub mod timer;
+#[cfg(all(unix, feature = "tls"))]
+pub mod tls;
 mod wheel;
 
 pub use flux_macros::{fiber, init, main};
