@@ -74,7 +74,7 @@ fn records_of_the_most_bytes_are_taken_and_longer_ones_refused() {
             overflow(16_385),
             Some(Alert::RECORD_OVERFLOW),
             |forger| {
-                forger.send(DATA, &[5; 16_385]);
+                forger.send(DATA, &vec![5; 16_385]);
             },
         );
     }
