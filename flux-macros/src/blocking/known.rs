@@ -300,3 +300,14 @@ pub(super) fn is_in_tables(path: &str) -> bool {
         || RETURNS.iter().any(|(call, _)| known(call))
         || PAIRS.iter().any(|(call, _)| known(call))
 }
+
+/// Every function and method of the tables, for tests.
+#[cfg(test)]
+pub(super) fn listed() -> Vec<String> {
+    let calls = CALLS.iter().map(|(call, _)| (*call).to_string());
+    let of_type = |(owner, names, _): &(&str, &'static [&str], _)| {
+        let owner = (*owner).to_string();
+        names.iter().map(move |name| format!("{owner}::{name}"))
+    };
+    calls.chain(METHODS.iter().flat_map(of_type)).collect()
+}

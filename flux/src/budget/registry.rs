@@ -6,9 +6,9 @@
 //! lines. What the user's crate gets of it is an attribute in a macro's expansion, which
 //! `#![forbid(unsafe_code)]` allows.
 //!
-//! Records are `#[used]`, so that a function counts whether it is called or not. Some linkers (lld on
-//! FreeBSD) still drop those of functions without `max` that nothing calls; one with `max` is pointed to by
-//! its fibers, and cannot be dropped while there can be any.
+//! Records are `#[used]`, so that a function counts whether it is called or not. Should a linker drop one all
+//! the same, then of a function that nothing calls, or that has no `max`: one with `max` is pointed to by its
+//! fibers, and stays while there can be any.
 //!
 //! **Invariant:** nothing but `FiberFn` stands in the section. Its name has a number, to be raised with any
 //! change of [`FiberFn`], since two versions of flux may meet in one program.
