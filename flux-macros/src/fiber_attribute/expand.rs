@@ -47,7 +47,8 @@ pub(crate) fn fiber(function: &Function, attribute: &Attribute) -> TokenStream {
     let result = stable_result(function);
     let fiber = fiber_type(&result, &attribute.root, at);
     let asserts = size_asserts(function, &arguments, &attribute.root);
-    let record = record(function, attribute);
+    let record = record(function, attribute, &asserts.here);
+    let asserts = asserts.instantiated;
     let new = new_fiber(
         function,
         attribute,
@@ -161,7 +162,7 @@ fn new_fiber(
 }
 
 /// What the function says of itself at link time: see `flux::budget`, which reads the section.
-fn record(function: &Function, attribute: &Attribute) -> TokenStream {
+fn record(function: &Function, attribute: &Attribute, asserts: &TokenStream) -> TokenStream {
     let at = generated_at(function.sig.ident.span());
     let support = attribute.root.support(at);
     let class = class(attribute, at);
@@ -185,13 +186,17 @@ fn record(function: &Function, attribute: &Attribute) -> TokenStream {
             quote_spanned!(at=> ::core::option::Option::Some(#max))
         }
     };
+    let mut value = quote_spanned!(at=> #support::FiberFn::new(#name, #class, #max));
+    if !asserts.is_empty() {
+        value = quote_spanned!(at=> { #asserts #value });
+    }
     quote_spanned! {at=>
         #items
         #[used]
         #[cfg_attr(any(target_os = "linux", target_os = "freebsd"), unsafe(link_section = "flux_fibers_1"))]
         #[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__flux_fibers_1"))]
         #[cfg_attr(windows, unsafe(link_section = ".flux$1b"))]
-        static FLUX_FIBER: #support::FiberFn = #support::FiberFn::new(#name, #class, #max);
+        static FLUX_FIBER: #support::FiberFn = #value;
     }
 }
 
@@ -253,9 +258,10 @@ fn is_static(bound: &TypeParamBound) -> bool {
 
 /// Refuses at compile time what the control block has no room for.
 ///
-/// A constant item is evaluated by `cargo check` too, but cannot name type parameters or `Self`; where
-/// the types do, an inline constant is evaluated once the parameters are known, in `cargo build`.
-fn size_asserts(function: &Function, arguments: &[Argument<'_>], root: &Root) -> TokenStream {
+/// An item's initialiser is evaluated by `cargo check` too, but cannot name type parameters or `Self`; where
+/// the types do, an inline constant is evaluated once the parameters are known, in `cargo build`. The item is the
+/// function's record, since each constant of its own would cost the compiler more than the calls in it.
+fn size_asserts(function: &Function, arguments: &[Argument<'_>], root: &Root) -> Asserts {
     let mut parameters = vec!["Self".to_string()];
     for param in &function.sig.generics.params {
         match param {
@@ -264,16 +270,16 @@ fn size_asserts(function: &Function, arguments: &[Argument<'_>], root: &Root) ->
             GenericParam::Lifetime(_) => {}
         }
     }
-    let mut asserts = TokenStream::new();
-    let mut assert = |at: Span, which: &str, types: TokenStream, values: TokenStream| {
+    let (mut here, mut instantiated) = (TokenStream::new(), TokenStream::new());
+    let mut assert = |at: Span, which: &str, types: TokenStream| {
         let which = syn::Ident::new(which, at);
         let support = root.support(at);
-        let call = quote_spanned!(at=> #support::#which::<#types>(#values));
-        asserts.extend(if mentions(&types, &parameters) {
-            quote_spanned!(at=> const { #call })
+        let calls = if mentions(&types, &parameters) {
+            &mut instantiated
         } else {
-            quote_spanned!(at=> const _: () = #call;)
-        });
+            &mut here
+        };
+        calls.extend(quote_spanned!(at=> #support::#which::<#types>();));
     };
     // Whether an argument is there at all is not known where the configuration may remove it.
     let certain: Vec<_> = arguments
@@ -282,26 +288,32 @@ fn size_asserts(function: &Function, arguments: &[Argument<'_>], root: &Root) ->
         .collect();
     for argument in certain.iter().filter(|argument| !is_small(argument.ty)) {
         let at = generated_at(argument.ty.span());
-        let ty = argument.ty.to_token_stream();
-        assert(at, "assert_argument_fits", ty, TokenStream::new());
+        assert(at, "assert_argument_fits", argument.ty.to_token_stream());
     }
     let many = certain.len() > SMALL_MAX;
     if certain.len() > 1 && (many || certain.iter().any(|argument| !is_small(argument.ty))) {
-        let types: Vec<_> = certain.iter().map(|argument| argument.ty).collect();
+        let types = certain.iter().map(|argument| argument.ty);
         let at = generated_at(function.sig.paren_token.span.join());
-        let alone = quote_spanned!(at=> &[#(::core::mem::size_of::<#types>()),*]);
-        assert(at, "assert_arguments_fit", quote!((#(#types,)*)), alone);
+        assert(at, "assert_arguments_fit", quote!((#(#types,)*)));
     }
     match function.result_type() {
         None | Some(Type::Never(_)) => {}
         Some(result) if is_small(result) => {}
         Some(result) => {
             let at = generated_at(result.span());
-            let ty = result.to_token_stream();
-            assert(at, "assert_result_fits", ty, TokenStream::new());
+            assert(at, "assert_result_fits", result.to_token_stream());
         }
     }
-    asserts
+    if !instantiated.is_empty() {
+        instantiated = quote!(const { #instantiated });
+    }
+    Asserts { here, instantiated }
+}
+
+/// What is asserted of sizes: calls for an item's initialiser, and a statement.
+struct Asserts {
+    here: TokenStream,
+    instantiated: TokenStream,
 }
 
 /// So many small types fit a control block for certain.

@@ -167,20 +167,13 @@ pub const fn assert_argument_fits<T>() {
     fits::<T>("this argument");
 }
 
-/// Refuses, while compiling, arguments that the control block has no room for together. One that is too large by
-/// itself is left to [`assert_argument_fits`].
+/// Refuses, while compiling, arguments that the control block has no room for together. Each by itself was asserted
+/// before.
 ///
 /// # Panics
 /// When they do not fit.
 #[track_caller]
-pub const fn assert_arguments_fit<Arguments>(alone: &[usize]) {
-    let mut at = 0;
-    while at < alone.len() {
-        if alone[at] > SLOT_BYTES {
-            return;
-        }
-        at += 1;
-    }
+pub const fn assert_arguments_fit<Arguments>() {
     if size_of::<Arguments>() > SLOT_BYTES {
         Sentence::new("these arguments take ")
             .number(size_of::<Arguments>())
