@@ -1,9 +1,9 @@
 //! Memory that is mapped twice in a row, and lent to the kernel as a buffer ring that it fills without gaps.
 //!
 //! ```text
-//! ┌ buffer 0 ┬ buffer 1 ┬ buffer 2 ┬ buffer 3 ┐┌ the same again                          ┐
-//! │          │   ░░░░░░░│░░░░      │          ││                                          │
-//! └──────────┴───head───┴───end────┴──────────┘└──────────────────────────────────────────┘
+//! ┌ buffer 0 ┬ buffer 1 ┬ buffer 2 ┬ ... ┐┌ the same again                     ┐
+//! │          │   ░░░░░░░│░░░░      │     ││                                     │
+//! └──────────┴───head───┴───end────┴─────┘└─────────────────────────────────────┘
 //! ```
 //!
 //! With `IOU_PBUF_RING_INC` the kernel goes on in a buffer where it stopped, so that what has come is one slice,
@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::Submitter;
 use io_uring::types::BufRingEntry;
 
-/// As many buffers, a power of two.
-const BUFFERS: u16 = 4;
+/// As many buffers, a power of two: as flux has it by default.
+const BUFFERS: u16 = 16;
 /// Of as many bytes, a multiple of every page size.
-const BUFFER_BYTES: usize = 64 * 1024;
+const BUFFER_BYTES: usize = 16 * 1024;
 /// What can be unread at the most.
 pub(crate) const RING_BYTES: usize = BUFFERS as usize * BUFFER_BYTES;
 /// The kernel goes on in a buffer where it stopped (`linux/io_uring.h`).
