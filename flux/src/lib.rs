@@ -155,6 +155,8 @@ mod task;
 pub mod time;
 pub mod timer;
 mod wheel;
+#[cfg(all(feature = "ws", unix))] // Windows: flux has no sockets there
+pub mod ws;
 
 pub use flux_macros::{fiber, init, main};
 
