@@ -25,21 +25,29 @@ mod linux {
 
     use flux_benches::Fault;
     use flux_benches::harness::{Args, Goal, Group};
-    use flux_benches::hot::{Library, Receiver, Run, Secure, Tape};
+    use flux_benches::hot::{Library, Receiver, Run, Secure, Tape, Way};
     use flux_benches::load::Pace;
     use flux_benches::raw_uring::Wait;
 
-    const PLAIN: [Receiver; 5] = [
+    const FLUX: Receiver = Receiver::Flux(Way::Ring(Wait::Block));
+    const TYPED: Receiver = Receiver::Tokio(Library::Tungstenite);
+    const LEAN: Receiver = Receiver::Tokio(Library::FastWebSockets);
+
+    const PLAIN: [Receiver; 7] = [
+        FLUX,
         Receiver::Raw(Wait::Block),
-        Receiver::Tokio(Library::FastWebSockets),
-        Receiver::Tokio(Library::Tungstenite),
+        LEAN,
+        TYPED,
         Receiver::Tokio(Library::TungsteniteLeast),
         Receiver::Tokio(Library::TungsteniteUntuned),
+        Receiver::Flux(Way::Epoll),
     ];
-    const SECURE: [Receiver; 3] = [
-        Receiver::Tokio(Library::FastWebSockets),
-        Receiver::Tokio(Library::Tungstenite),
+    const SECURE: [Receiver; 5] = [
+        FLUX,
+        LEAN,
+        TYPED,
         Receiver::Tokio(Library::TungsteniteLeast),
+        Receiver::Flux(Way::Epoll),
     ];
 
     pub(crate) fn groups(args: &Args) -> Result<Vec<Group<'static>>, Fault> {
@@ -61,6 +69,17 @@ mod linux {
                         secure: secure.clone(),
                     };
                     group = group.contender(receiver.name(), move || run.cost());
+                }
+                let goals = match secure {
+                    None => vec![(TYPED, 0.333), (LEAN, 0.6)],
+                    Some(_) => vec![(TYPED, 0.5)],
+                };
+                for (over, at_most) in goals {
+                    group = group.goal(Goal::Ratio {
+                        contender: FLUX.name(),
+                        over: over.name(),
+                        at_most,
+                    });
                 }
                 groups.push(group);
             }

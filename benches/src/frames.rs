@@ -174,11 +174,7 @@ impl Frames {
     /// # Errors
     /// If the bytes cannot be a message: they come from our own writer, so a contender has mixed them up.
     #[inline]
-    pub fn received(
-        &mut self,
-        count: usize,
-        on_message: impl FnMut(&[u8]),
-    ) -> Result<u64, Fault> {
+    pub fn received(&mut self, count: usize, on_message: impl FnMut(&[u8])) -> Result<u64, Fault> {
         self.end += count;
         let before = self.tally.messages;
         let unread = &self.buffer[self.start..self.end];

@@ -10,6 +10,9 @@ use super::tape::Tape;
 use super::typed::{self, Depth};
 use crate::Fault;
 
+/// More levels than any diff of the recording changes on one side.
+const LEVELS_MAX: usize = 4096;
+
 /// What a job has led to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
@@ -38,7 +41,11 @@ impl<'t> Job<'t> {
     pub fn new(tape: &'t Tape) -> Self {
         Self {
             tape,
-            diff: Diff::default(),
+            diff: Diff {
+                bids: Vec::with_capacity(LEVELS_MAX),
+                asks: Vec::with_capacity(LEVELS_MAX),
+                ..Diff::default()
+            },
             book: BinanceBook::new(&tape.symbol),
             messages: 0,
         }

@@ -5,8 +5,10 @@
 //! ```
 //!
 //! Every contender has the same bytes, the same book and, but for serde_json, the same parser, and must end with the same
-//! book. None shakes hands: the connection is upgraded already when it gets it.
+//! book. flux asks for the upgrade first, since it knows no other way to a WebSocket; the others are given a connection
+//! that is upgraded already. What is measured begins long after that.
 
+mod flux;
 mod job;
 mod lags;
 mod made_up;
@@ -17,6 +19,7 @@ mod tape;
 mod tokio;
 mod typed;
 
+pub use flux::Way;
 pub use job::{Answer, Job};
 pub use secure::Secure;
 pub use tape::Tape;
@@ -40,6 +43,8 @@ const MARGIN: usize = 10;
 /// Who receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receiver {
+    /// A fiber of flux.
+    Flux(Way),
     /// Callbacks on a ring: the limit. Plain connections alone.
     Raw(Wait),
     /// A task on tokio's `current_thread` runtime.
@@ -51,6 +56,10 @@ impl Receiver {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::Flux(Way::Ring(Wait::Block)) => "flux",
+            Self::Flux(Way::Ring(Wait::Spin)) => "flux, spinning",
+            Self::Flux(Way::Hot) => "flux, spinning, hot",
+            Self::Flux(Way::Epoll) => "flux on epoll",
             Self::Raw(Wait::Block) => "raw io_uring",
             Self::Raw(Wait::Spin) => "raw io_uring, spinning",
             Self::Tokio(Library::Tungstenite) => "tungstenite + serde_json",
@@ -72,11 +81,10 @@ impl Receiver {
         secure: Option<&Secure>,
     ) -> Result<Answer, Fault> {
         match self {
+            Self::Flux(way) => flux::receive(way, stream, tape, watch, secure),
             Self::Raw(_) if secure.is_some() => Err("the raw loop has no TLS".into()),
             Self::Raw(wait) => raw::receive(stream, tape, &**watch, wait),
-            Self::Tokio(library) => {
-                tokio::receive(library, stream, tape, &**watch, secure)
-            }
+            Self::Tokio(library) => tokio::receive(library, stream, tape, &**watch, secure),
         }
     }
 }
@@ -133,13 +141,12 @@ impl Run {
             tape: Arc::clone(&self.tape),
             pace: self.pace,
             secure: self.secure.clone(),
+            upgrade: matches!(self.receiver, Receiver::Flux(_)),
             lags,
         };
         let load = load::start(|| sender.run())?;
         let (stream, secure) = (ends.server.remove(0), self.secure.as_ref());
-        let found = self
-            .receiver
-            .receive(stream, &self.tape, watch, secure);
+        let found = self.receiver.receive(stream, &self.tape, watch, secure);
         let sent = load.finish();
         // The receiver's own fault first: the sender sees only that it went away.
         let (found, ()) = (found?, sent?);

@@ -18,6 +18,8 @@ pub(super) struct Sender {
     pub(super) tape: Arc<Tape>,
     pub(super) pace: Pace,
     pub(super) secure: Option<Secure>,
+    /// Whether the client asks for the upgrade first.
+    pub(super) upgrade: bool,
     /// Who wants to know when each was sent.
     pub(super) lags: Option<Arc<Lags>>,
 }
@@ -27,11 +29,14 @@ impl Sender {
     pub(super) fn run(mut self) -> Result<(), Fault> {
         match &self.secure {
             None => {
+                if self.upgrade {
+                    secure::accept(&self.stream)?;
+                }
                 let tape = Arc::clone(&self.tape);
                 self.send(|from, count| tape.frames(from, count))?;
             }
             Some(secure) => {
-                let (bytes, ends) = secure.seal(&mut self.stream, &self.tape)?;
+                let (bytes, ends) = secure.seal(&mut self.stream, &self.tape, self.upgrade)?;
                 let end_of = |messages: usize| messages.checked_sub(1).map_or(0, |last| ends[last]);
                 self.send(|from, count| {
                     let until = ends.len().min(from + count);

@@ -131,7 +131,11 @@ impl Tape {
     /// If it has fewer, or they end before the snapshot.
     pub fn cut(mut self, messages: usize) -> Result<Self, Fault> {
         if !(self.snapshot_at + 1..=self.messages()).contains(&messages) {
-            return Err(format!("a tape of {} messages cannot be cut to {messages}", self.messages()).into());
+            return Err(format!(
+                "a tape of {} messages cannot be cut to {messages}",
+                self.messages()
+            )
+            .into());
         }
         self.ends.truncate(messages);
         self.play()?;

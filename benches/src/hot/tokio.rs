@@ -8,8 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
-use tungstenite::{Error, Message};
 use tungstenite::protocol::{Role, WebSocketConfig};
+use tungstenite::{Error, Message};
 
 use super::job::{Answer, Job};
 use super::secure::Secure;
@@ -68,9 +68,7 @@ async fn read(
 ) -> Result<(), Fault> {
     let tuned = WebSocketConfig::default().read_buffer_size(TUNED_READ_BYTES);
     match library {
-        Library::Tungstenite => {
-            tungstenite(stream, tuned, job, watch, Job::all_fields).await
-        }
+        Library::Tungstenite => tungstenite(stream, tuned, job, watch, Job::all_fields).await,
         Library::TungsteniteUntuned => {
             let untuned = WebSocketConfig::default();
             tungstenite(stream, untuned, job, watch, Job::all_fields).await
@@ -100,11 +98,7 @@ async fn tungstenite<'t>(
     Ok(())
 }
 
-async fn fast(
-    stream: impl Socket,
-    job: &mut Job<'_>,
-    watch: &impl Watch,
-) -> Result<(), Fault> {
+async fn fast(stream: impl Socket, job: &mut Job<'_>, watch: &impl Watch) -> Result<(), Fault> {
     let socket = WebSocket::after_handshake(stream, FastRole::Client);
     let mut socket = FragmentCollector::new(socket);
     while !job.is_done() {

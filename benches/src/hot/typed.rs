@@ -23,7 +23,10 @@ struct Combined<'a> {
 
 /// A depth diff.
 #[derive(Debug, Deserialize)]
-#[allow(dead_code, reason = "a program's type has the fields that the message has")]
+#[allow(
+    dead_code,
+    reason = "a program's type has the fields that the message has"
+)]
 pub(super) struct Depth {
     #[serde(rename = "e")]
     event: String,
@@ -46,7 +49,10 @@ pub(super) struct Depth {
 }
 
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "a program's type has the fields that the message has")]
+#[allow(
+    dead_code,
+    reason = "a program's type has the fields that the message has"
+)]
 struct BookTicker {
     #[serde(rename = "e")]
     event: String,
@@ -69,7 +75,10 @@ struct BookTicker {
 }
 
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "a program's type has the fields that the message has")]
+#[allow(
+    dead_code,
+    reason = "a program's type has the fields that the message has"
+)]
 struct Trade {
     #[serde(rename = "e")]
     event: String,

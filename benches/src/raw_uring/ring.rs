@@ -110,7 +110,11 @@ impl Ring {
     ///
     /// # Safety
     /// The ring outlives the kernel's use of it: until the `io_uring` instance is gone, or for ever.
-    pub(crate) unsafe fn register(&mut self, submitter: &Submitter<'_>, group: u16) -> io::Result<()> {
+    pub(crate) unsafe fn register(
+        &mut self,
+        submitter: &Submitter<'_>,
+        group: u16,
+    ) -> io::Result<()> {
         let entries = self.entries.start.as_ptr() as u64;
         // SAFETY: the entries have a page of their own, which lives as long as this ring: the caller's promise.
         unsafe {
@@ -130,12 +134,19 @@ impl Ring {
     /// `count` more bytes have come, behind those before.
     pub(crate) fn received(&mut self, count: usize) {
         self.end += count;
-        debug_assert!(self.end <= self.lent * BUFFER_BYTES, "more came than was lent");
+        debug_assert!(
+            self.end <= self.lent * BUFFER_BYTES,
+            "more came than was lent"
+        );
     }
 
     /// All that has come and was not consumed.
     pub(crate) fn unread(&self) -> &[u8] {
-        let start = self.memory.start.as_ptr().wrapping_byte_add(self.head % RING_BYTES);
+        let start = self
+            .memory
+            .start
+            .as_ptr()
+            .wrapping_byte_add(self.head % RING_BYTES);
         // SAFETY: at most `RING_BYTES` bytes, which lie within the two mappings; the kernel has written them, and
         // does not again before they were consumed.
         unsafe { std::slice::from_raw_parts(start.cast(), self.end - self.head) }
@@ -153,7 +164,11 @@ impl Ring {
     /// Lends the buffer whose turn it is. The kernel has changed the entry: it counts in it how far it got.
     fn lend(&mut self) {
         let number = self.lent % usize::from(BUFFERS);
-        let start = self.memory.start.as_ptr().wrapping_byte_add(number * BUFFER_BYTES);
+        let start = self
+            .memory
+            .start
+            .as_ptr()
+            .wrapping_byte_add(number * BUFFER_BYTES);
         let entries = self.entries.start.as_ptr().cast::<BufRingEntry>();
         // SAFETY: the page has room for as many entries; the kernel reads this one only behind the tail, which is
         // stored below; zeroed, or as it was before, it is a valid entry.

@@ -27,7 +27,10 @@ pub(crate) trait Sink {
 }
 
 /// Receives into rings until all connections are closed, and gives the sinks back, in their order.
-pub(crate) fn stream<S: Sink>(connections: Vec<(TcpStream, S)>, wait: Wait) -> Result<Vec<S>, Fault> {
+pub(crate) fn stream<S: Sink>(
+    connections: Vec<(TcpStream, S)>,
+    wait: Wait,
+) -> Result<Vec<S>, Fault> {
     let mut receiver = Receiver {
         open: connections.len(),
         connections: Vec::with_capacity(connections.len()),
@@ -121,7 +124,12 @@ impl<S: Sink> Handler for Receiver<S> {
         }
     }
 
-    fn done(&mut self, requests: &mut Requests<'_>, token: u64, answer: Answer) -> Result<bool, Fault> {
+    fn done(
+        &mut self,
+        requests: &mut Requests<'_>,
+        token: u64,
+        answer: Answer,
+    ) -> Result<bool, Fault> {
         let connection = &mut self.connections[token as usize];
         if answer.result != -libc::ENOBUFS {
             let count = length(answer.result)?;
