@@ -4,6 +4,8 @@
 
 use std::hint::black_box;
 use std::io::{self, Read, Write};
+use std::ops::Range;
+use std::sync::Arc;
 
 use flux::net::Wire;
 use flux::ws::{self, Message, Request};
@@ -14,51 +16,118 @@ use tungstenite::protocol::{Role, WebSocketConfig};
 use crate::Fault;
 use crate::floor::{self, Check};
 use crate::harness::{Sample, timed};
-use crate::hot::TUNED_READ_BYTES;
+use crate::hot::{TUNED_READ_BYTES, Tape};
 
 /// A frame, with its header of four bytes.
 const FRAME_BYTES: usize = 278;
 const TEXT_BYTES: usize = FRAME_BYTES - 4;
+/// What a wire holds, and what it may bring at once: far more than the longest message.
+const WIRE_BYTES: usize = 256 * 1024;
+/// Many at once are as many as 16 KiB hold, and the one that goes over them.
+const MANY_BYTES: usize = 16 * 1024;
 
-/// The same text again and again, so many frames a read.
-fn frames(count: usize) -> Vec<u8> {
-    const BEGINNING: &str =
-        r#"{"stream":"btcusdt@bookTicker","data":{"u":5123107839020,"s":"BTCUSDT","b":""#;
-    let mut text = BEGINNING.repeat(TEXT_BYTES.div_ceil(BEGINNING.len()));
-    text.truncate(TEXT_BYTES);
-    let mut frames = Vec::new();
-    for _ in 0..count {
-        floor::write(text.as_bytes(), &mut frames);
-    }
-    frames
+/// Frames of a server, and how many come at once.
+#[derive(Clone, Debug)]
+pub struct Frames {
+    bytes: Arc<[u8]>,
+    /// Where each read of them ends.
+    reads: Arc<[usize]>,
+    messages: u64,
+    text_bytes: usize,
 }
 
-/// Plays a connection: each fill brings the same frames, and nothing is copied. Answers a client's handshake.
-struct Prefilled {
-    bytes: Vec<u8>,
+impl Frames {
+    /// The same text of 274 bytes again and again: what there is stays in the nearest cache.
+    #[must_use]
+    pub fn same(many: bool) -> Self {
+        const BEGINNING: &str =
+            r#"{"stream":"btcusdt@bookTicker","data":{"u":5123107839020,"s":"BTCUSDT","b":""#;
+        let mut text = BEGINNING.repeat(TEXT_BYTES.div_ceil(BEGINNING.len()));
+        text.truncate(TEXT_BYTES);
+        let mut frames = Vec::new();
+        let ends = (0..MANY_BYTES / FRAME_BYTES).map(|_| {
+            floor::write(text.as_bytes(), &mut frames);
+            frames.len()
+        });
+        let ends: Vec<usize> = ends.collect();
+        Self::of(&frames, &ends, many)
+    }
+
+    /// Those of a tape, whose lengths nobody can foresee.
+    #[must_use]
+    pub fn of_tape(tape: &Tape, many: bool) -> Self {
+        let mut end = 0;
+        let ends = (0..tape.messages()).map(|message| {
+            end += tape.frames(message, 1).len();
+            end
+        });
+        let ends: Vec<usize> = ends.collect();
+        Self::of(tape.frames(0, tape.messages()), &ends, many)
+    }
+
+    fn of(bytes: &[u8], ends: &[usize], many: bool) -> Self {
+        let mut reads = Vec::new();
+        let mut text_bytes = 0;
+        let (mut read_from, mut frame_from) = (0, 0);
+        for (&end, left) in ends.iter().zip((0..ends.len()).rev()) {
+            if !many || end - read_from >= MANY_BYTES || left == 0 {
+                reads.push(end);
+                read_from = end;
+            }
+            let frame = end - frame_from;
+            text_bytes += frame
+                - if frame < 128 {
+                    2
+                } else if frame < 65_540 {
+                    4
+                } else {
+                    10
+                };
+            frame_from = end;
+        }
+        Self {
+            bytes: bytes.into(),
+            reads: reads.into(),
+            messages: ends.len() as u64,
+            text_bytes,
+        }
+    }
+}
+
+/// Plays a connection: each read copies what came, as the kernel would. Answers a client's handshake first, if there
+/// is one.
+struct Played {
+    frames: Frames,
+    /// The number of the next read, and where it begins.
+    read: usize,
+    from: usize,
+    memory: Box<[u8]>,
     start: usize,
     end: usize,
-    frames: Vec<u8>,
     request: Vec<u8>,
 }
 
-impl Prefilled {
-    /// Frames at once.
-    fn upgraded(per_fill: usize) -> Self {
+impl Played {
+    fn new(frames: &Frames) -> Self {
         Self {
-            bytes: frames(per_fill),
+            frames: frames.clone(),
+            read: 0,
+            from: 0,
+            memory: vec![0; WIRE_BYTES].into(),
             start: 0,
             end: 0,
-            frames: Vec::new(),
             request: Vec::new(),
         }
     }
 
-    /// An answer to the handshake first.
-    fn asked_first(per_fill: usize) -> Self {
-        let mut wire = Self::upgraded(per_fill);
-        wire.frames = std::mem::take(&mut wire.bytes);
-        wire
+    /// What the next read brings; again from the beginning after the last.
+    #[inline]
+    fn next(&mut self) -> Range<usize> {
+        if self.read == self.frames.reads.len() {
+            (self.read, self.from) = (0, 0);
+        }
+        let until = self.frames.reads[self.read];
+        self.from..until
     }
 
     #[cold]
@@ -70,39 +139,45 @@ impl Prefilled {
                 .then_some(value.trim())
         });
         let key = derive_accept_key(key.ok_or(io::ErrorKind::InvalidData)?.as_bytes());
-        self.bytes = format!(
+        let answer = format!(
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Accept: {key}\r\n\r\n"
-        )
-        .into_bytes();
-        self.end = self.bytes.len();
+        );
+        self.memory[..answer.len()].copy_from_slice(answer.as_bytes());
+        self.end = answer.len();
         self.request.clear();
         Ok(())
     }
 }
 
-impl Wire for Prefilled {
+impl Wire for Played {
     #[inline]
     fn fill(&mut self) -> io::Result<usize> {
         if !self.request.is_empty() {
             self.answer()?;
-        } else if self.start == self.end {
-            if !self.frames.is_empty() {
-                self.bytes = std::mem::take(&mut self.frames);
-            }
-            (self.start, self.end) = (0, self.bytes.len());
+            return Ok(self.end);
         }
+        let read = self.next();
+        if self.start == self.end || self.end + read.len() > WIRE_BYTES {
+            self.memory.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        let until = self.end + read.len();
+        self.from = read.end;
+        self.read += 1;
+        self.memory[self.end..until].copy_from_slice(&self.frames.bytes[read]);
+        self.end = until;
         Ok(self.end - self.start)
     }
 
     #[inline]
     fn unread(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        &self.memory[self.start..self.end]
     }
 
     #[inline]
     fn unread_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.end]
+        &mut self.memory[self.start..self.end]
     }
 
     #[inline]
@@ -112,11 +187,11 @@ impl Wire for Prefilled {
     }
 
     fn capacity(&self) -> usize {
-        1 << 20
+        WIRE_BYTES
     }
 }
 
-impl Write for Prefilled {
+impl Write for Played {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.request.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -128,25 +203,38 @@ impl Write for Prefilled {
 }
 
 /// The same for a library that has a buffer of its own.
-impl Read for Prefilled {
+impl Read for Played {
     #[inline]
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.fill()?;
-        let unread = Wire::unread(self);
-        let count = unread.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&unread[..count]);
-        self.consume(count);
+        let read = self.next();
+        let count = read.len().min(buffer.len());
+        let until = read.start + count;
+        buffer[..count].copy_from_slice(&self.frames.bytes[read.start..until]);
+        self.from = until;
+        self.read += usize::from(until == read.end);
         Ok(count)
     }
 }
 
-/// How many bytes of text there should have been.
-fn checked(messages: u64, (sample, read): (Sample, Result<usize, Fault>)) -> Result<Sample, Fault> {
-    let (read, wanted) = (read?, usize::try_from(messages)? * TEXT_BYTES);
-    if read == wanted {
+/// Measures `rounds` times all frames, each of which `read` gives the length of the text of.
+fn measured(
+    frames: &Frames,
+    rounds: u64,
+    mut read: impl FnMut() -> Result<usize, Fault>,
+) -> Result<Sample, Fault> {
+    let messages = rounds * frames.messages;
+    let (sample, found) = timed(messages, || {
+        let mut bytes = 0;
+        for _ in 0..messages {
+            bytes += read()?;
+        }
+        Ok::<_, Fault>(bytes)
+    });
+    let (found, wanted) = (found?, usize::try_from(rounds)? * frames.text_bytes);
+    if found == wanted {
         Ok(sample)
     } else {
-        Err(format!("read {read} bytes of text, and {wanted} were there").into())
+        Err(format!("read {found} bytes of text, and {wanted} were there").into())
     }
 }
 
@@ -154,59 +242,40 @@ fn checked(messages: u64, (sample, read): (Sample, Result<usize, Fault>)) -> Res
 ///
 /// # Errors
 /// If it does not read what is there.
-pub fn flux(messages: u64, per_fill: usize) -> Result<Sample, Fault> {
-    let request = Request::new("localhost", "/");
-    let mut socket = ws::connect(Prefilled::asked_first(per_fill), request)?;
-    let read = timed(messages, || {
-        let mut bytes = 0;
-        for _ in 0..messages {
-            let Some(Message::Text(text)) = socket.read()? else {
-                return Err("no text came".into());
-            };
-            bytes += black_box(text).len();
-        }
-        Ok(bytes)
-    });
-    checked(messages, read)
+pub fn flux(frames: &Frames, rounds: u64) -> Result<Sample, Fault> {
+    let mut socket = ws::connect(Played::new(frames), Request::new("localhost", "/"))?;
+    measured(frames, rounds, || match socket.read()? {
+        Some(Message::Text(text)) => Ok(black_box(text).len()),
+        _ => Err("no text came".into()),
+    })
 }
 
 /// The reader by hand.
 ///
 /// # Errors
 /// If it does not read what is there.
-pub fn floor(messages: u64, per_fill: usize, check: Check) -> Result<Sample, Fault> {
-    let mut wire = Prefilled::upgraded(per_fill);
-    let read = timed(messages, || {
-        let mut bytes = 0;
-        for _ in 0..messages {
-            let end = loop {
-                if let Some((text, end)) = floor::frame(Wire::unread(&wire), check)? {
-                    bytes += black_box(text).len();
-                    break end;
-                }
-                wire.fill()?;
-            };
-            wire.consume(end);
+pub fn floor(frames: &Frames, rounds: u64, check: Check) -> Result<Sample, Fault> {
+    let mut wire = Played::new(frames);
+    measured(frames, rounds, || {
+        loop {
+            if let Some((text, end)) = floor::frame(Wire::unread(&wire), check)? {
+                let length = black_box(text).len();
+                wire.consume(end);
+                return Ok(length);
+            }
+            wire.fill()?;
         }
-        Ok(bytes)
-    });
-    checked(messages, read)
+    })
 }
 
 /// tungstenite, with a small buffer.
 ///
 /// # Errors
 /// If it does not read what is there.
-pub fn tungstenite(messages: u64, per_fill: usize) -> Result<Sample, Fault> {
+pub fn tungstenite(frames: &Frames, rounds: u64) -> Result<Sample, Fault> {
     let config = WebSocketConfig::default().read_buffer_size(TUNED_READ_BYTES);
-    let wire = Prefilled::upgraded(per_fill);
-    let mut socket = WebSocket::from_raw_socket(wire, Role::Client, Some(config));
-    let read = timed(messages, || {
-        let mut bytes = 0;
-        for _ in 0..messages {
-            bytes += black_box(socket.read()?.to_text()?).len();
-        }
-        Ok(bytes)
-    });
-    checked(messages, read)
+    let mut socket = WebSocket::from_raw_socket(Played::new(frames), Role::Client, Some(config));
+    measured(frames, rounds, || {
+        Ok(black_box(socket.read()?.to_text()?).len())
+    })
 }

@@ -29,7 +29,8 @@ use std::net::TcpStream;
 use std::sync::Arc;
 
 use crate::Fault;
-use crate::harness::Sample;
+use crate::floor::{self, Check};
+use crate::harness::{Sample, timed};
 use crate::load::{self, Pace};
 use crate::raw_uring::Wait;
 use crate::sockets::pairs;
@@ -86,6 +87,34 @@ impl Receiver {
             Self::Raw(wait) => raw::receive(stream, tape, &**watch, wait),
             Self::Tokio(library) => tokio::receive(library, stream, tape, &**watch, secure),
         }
+    }
+}
+
+/// What the job costs by itself, frame to book, out of memory: what no way to receive can be cheaper than.
+///
+/// # Errors
+/// If the book is not the one that the messages lead to.
+pub fn job_alone(tape: &Tape) -> Result<Sample, Fault> {
+    let messages = tape.messages();
+    let mut job = Job::new(tape);
+    let mut rest = tape.frames(0, messages);
+    let (sample, done) = timed(u64::try_from(messages)?, || {
+        while let Some((text, end)) = floor::frame(rest, Check::Simd)? {
+            job.scan(text.as_bytes())?;
+            rest = &rest[end..];
+        }
+        Ok::<_, Fault>(())
+    });
+    done?;
+    same(job.answer(), tape.answer())?;
+    Ok(sample)
+}
+
+fn same(found: Answer, wanted: Answer) -> Result<(), Fault> {
+    if found == wanted {
+        Ok(())
+    } else {
+        Err(format!("came to {found:?}, where the messages lead to {wanted:?}").into())
     }
 }
 
@@ -150,11 +179,6 @@ impl Run {
         let sent = load.finish();
         // The receiver's own fault first: the sender sees only that it went away.
         let (found, ()) = (found?, sent?);
-        let wanted = self.tape.answer();
-        if found == wanted {
-            Ok(())
-        } else {
-            Err(format!("came to {found:?}, where the messages lead to {wanted:?}").into())
-        }
+        same(found, self.tape.answer())
     }
 }

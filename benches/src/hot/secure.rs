@@ -58,7 +58,7 @@ impl Secure {
     }
 
     /// Whom a client expects.
-    pub(super) fn host(&self) -> Result<ServerName<'static>, Fault> {
+    pub(super) fn host() -> Result<ServerName<'static>, Fault> {
         Ok(ServerName::try_from(HOST)?)
     }
 

@@ -72,7 +72,7 @@ impl Tape {
         let found = tape.answer;
         let wanted = [expected.text("book_crc32"), expected.text("path_crc32")];
         let found = [found.book_crc32, found.path_crc32].map(|crc| format!("{crc:08x}"));
-        if wanted.map(|crc| crc.unwrap_or_default()) != found {
+        if wanted.map(Option::unwrap_or_default) != found {
             return Err(format!("{name} leads to {found:?}, and should to {wanted:?}").into());
         }
         Ok(tape)

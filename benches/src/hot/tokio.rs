@@ -52,7 +52,7 @@ pub(super) fn receive(
             None => read(library, stream, &mut job, watch).await?,
             Some(secure) => {
                 let connector = TlsConnector::from(secure.client.clone());
-                let stream = connector.connect(secure.host()?, stream).await?;
+                let stream = connector.connect(Secure::host()?, stream).await?;
                 read(library, stream, &mut job, watch).await?;
             }
         }

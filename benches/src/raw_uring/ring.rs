@@ -13,6 +13,10 @@
     unsafe_code,
     reason = "maps memory, and lends it to the kernel for as long as the ring lasts"
 )]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "numbers of buffers are below 16, and the kernel counts them modulo 2^16"
+)]
 
 use std::ffi::c_void;
 use std::io;
