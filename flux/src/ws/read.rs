@@ -77,9 +77,7 @@ impl<W: Wire> WebSocket<W> {
     /// end within a character, which is not an error; what cannot become one is.
     pub fn read_frame(&mut self) -> Result<Option<Frame<'_>>, Error> {
         self.release();
-        if !self.by_frames && self.assembly.message().is_some() {
-            return Err(Error::Misuse(Misuse::Reading));
-        }
+        self.reads_by(true)?;
         let header = loop {
             if !self.may_read()? {
                 return Ok(None);
@@ -141,10 +139,7 @@ impl<W: Wire> WebSocket<W> {
     /// The next message, however it comes.
     #[inline(never)]
     fn assemble(&mut self) -> Result<Option<Found>, Error> {
-        if self.by_frames && self.assembly.message().is_some() {
-            return Err(Error::Misuse(Misuse::Reading));
-        }
-        self.by_frames = false;
+        self.reads_by(false)?;
         while self.may_read()? {
             if let Some(found) = self.whole() {
                 return Ok(Some(found));
@@ -212,7 +207,6 @@ impl<W: Wire> WebSocket<W> {
             return Ok(false);
         }
         self.assembly.admit(admitted);
-        self.by_frames = true;
         let place = header.size..size;
         if self.role == Role::Server {
             mask::apply(&mut self.wire.unread_mut()[place.clone()], header.key);
@@ -286,6 +280,15 @@ impl<W: Wire> WebSocket<W> {
             close::wait_for_end(&mut self.wire, self.config.close_wait);
             self.delivered = 0;
         }
+        Ok(())
+    }
+
+    /// Expects that a message that was begun to be read is read on the same way.
+    fn reads_by(&mut self, frames: bool) -> Result<(), Error> {
+        if self.by_frames != frames && self.assembly.message().is_some() && self.may_read()? {
+            return Err(Error::Misuse(Misuse::Reading));
+        }
+        self.by_frames = frames;
         Ok(())
     }
 
