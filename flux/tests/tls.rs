@@ -23,13 +23,21 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use certificates::{Authority, HOST, Offer};
+use certificates::{Authority, HOST, Offer, offers};
 use flux::net::Wire;
 use flux::tls::{Connector, Error, Fault, Stream};
 use memory::{Memory, Peer};
 use rustls::ServerConfig;
 
 const CAPACITY: usize = 64 << 10;
+
+fn tls13() -> Offer {
+    offers()[0]
+}
+
+fn tls12() -> Offer {
+    offers()[3]
+}
 
 /// What a test needs of both ends, before they are connected.
 struct Ends {

@@ -90,6 +90,12 @@ pub struct Stream<W: Wire> {
     plain: usize,
     /// Where the first record begins that was not opened.
     next: usize,
+    /// All else, apart: so that a stream over a feed fits a fiber's control block, and can be handed to one.
+    session: Box<Session>,
+}
+
+/// What does not change with each record.
+struct Session {
     receiving: Key,
     reading: Reading,
     /// How many records in a row brought no data.
@@ -121,36 +127,43 @@ impl<W: Wire> Stream<W> {
             wire,
             plain: 0,
             next: 0,
-            receiving,
-            reading: Reading::Open,
-            without_data: 0,
-            sender: Sender::new(sending, out, records_max),
-            messages: Messages::default(),
-            secrets,
-            version,
-            alpn: shaken.alpn,
-            resumed: shaken.resumed,
+            session: Box::new(Session {
+                receiving,
+                reading: Reading::Open,
+                without_data: 0,
+                sender: Sender::new(sending, out, records_max),
+                messages: Messages::default(),
+                secrets,
+                version,
+                alpn: shaken.alpn,
+                resumed: shaken.resumed,
+            }),
         })
     }
 
     /// The version of TLS that was agreed on.
     pub fn version(&self) -> Version {
-        self.version
+        self.session.version
     }
 
     /// The name of the cipher suite that was agreed on, as rustls writes it: `TLS13_AES_128_GCM_SHA256`, for one.
     pub fn cipher_suite(&self) -> &'static str {
-        self.secrets.suite().suite().as_str().unwrap_or("unknown")
+        self.session
+            .secrets
+            .suite()
+            .suite()
+            .as_str()
+            .unwrap_or("unknown")
     }
 
     /// The protocol that was agreed on by ALPN, if any was.
     pub fn alpn(&self) -> Option<&[u8]> {
-        self.alpn.as_deref()
+        self.session.alpn.as_deref()
     }
 
     /// Whether an earlier connection's ticket was taken, which spares the server's certificate.
     pub fn is_resumed(&self) -> bool {
-        self.resumed
+        self.session.resumed
     }
 
     /// The wire below, for its settings.
@@ -173,7 +186,7 @@ impl<W: Wire> Stream<W> {
     /// # Errors
     /// What the wire says, or the [`Fault`] that broke the stream before.
     pub fn close(&mut self) -> io::Result<()> {
-        self.sender.close(&mut self.wire)
+        self.session.sender.close(&mut self.wire)
     }
 
     /// The bytes of records between what is unread and the next record.
@@ -187,16 +200,22 @@ impl<W: Wire> Stream<W> {
         let (plain, gap) = (self.plain, self.gap());
         let end = self.next + total;
         // Data alone moves, and the rest is read where it is.
-        let to_front = plain > self.receiving.content_max(total);
+        let to_front = plain > self.session.receiving.content_max(total);
         let memory = &mut self.wire.unread_mut()[..end];
-        let opened = self.receiving.open(&mut memory[plain..], gap, to_front)?;
-        if opened.kind != kind::APPLICATION_DATA || opened.len == 0 || self.messages.is_begun() {
+        let opened = self
+            .session
+            .receiving
+            .open(&mut memory[plain..], gap, to_front)?;
+        if opened.kind != kind::APPLICATION_DATA
+            || opened.len == 0
+            || self.session.messages.is_begun()
+        {
             let start = plain + opened.start;
             self.control(opened.kind, start, start + opened.len)?;
             self.skip(end);
             return Ok(false);
         }
-        self.without_data = 0;
+        self.session.without_data = 0;
         self.plain = plain + opened.len;
         self.next = end;
         if !to_front {
@@ -220,36 +239,43 @@ impl<W: Wire> Stream<W> {
     /// A record that brings no data.
     #[cold]
     fn control(&mut self, kind: u8, start: usize, end: usize) -> Result<(), Fault> {
-        self.without_data += 1;
-        if self.without_data > WITHOUT_DATA_MAX {
+        self.session.without_data += 1;
+        if self.session.without_data > WITHOUT_DATA_MAX {
             return Err(Fault::NoData {
                 max: WITHOUT_DATA_MAX,
             });
         }
-        if self.messages.is_begun() && kind != kind::HANDSHAKE {
+        if self.session.messages.is_begun() && kind != kind::HANDSHAKE {
             return Err(Fault::Interleaved);
         }
         let content = &self.wire.unread()[start..end];
         match kind {
             kind::APPLICATION_DATA => Ok(()),
-            kind::ALERT => match post::alert(content, self.version)? {
+            kind::ALERT => match post::alert(content, self.session.version)? {
                 Told::Finished => {
-                    self.reading = Reading::Ended;
+                    self.session.reading = Reading::Ended;
                     Ok(())
                 }
                 Told::Warned => Ok(()),
             },
             kind::HANDSHAKE => {
-                let Self {
-                    messages, secrets, ..
-                } = self;
+                let Session {
+                    messages,
+                    secrets,
+                    version,
+                    ..
+                } = &mut *self.session;
                 let ticket = |body: &[u8]| secrets.keep_ticket(body);
-                match messages.read(content, self.version, ticket)? {
+                match messages.read(content, *version, ticket)? {
                     Asked::Nothing => Ok(()),
                     Asked::KeyUpdate { ours_too } => self.peer_changed_keys(ours_too),
                     Asked::Renegotiation => {
                         // A server that is not told has asked for something that it need not get.
-                        drop(self.sender.alert(&mut self.wire, Alert::NO_RENEGOTIATION));
+                        drop(
+                            self.session
+                                .sender
+                                .alert(&mut self.wire, Alert::NO_RENEGOTIATION),
+                        );
                         Ok(())
                     }
                 }
@@ -259,9 +285,9 @@ impl<W: Wire> Stream<W> {
     }
 
     fn peer_changed_keys(&mut self, ours_too: bool) -> Result<(), Fault> {
-        self.receiving = self.secrets.next_receiving()?;
-        if ours_too && self.sender.may_write().is_ok() {
-            self.sender.update_due = true;
+        self.session.receiving = self.session.secrets.next_receiving()?;
+        if ours_too && self.session.sender.may_write().is_ok() {
+            self.session.sender.update_due = true;
             // What did not leave now does so before the next data (RFC 8446 section 4.6.3); what broke the way back
             // is told to who writes next.
             drop(self.change_keys(true));
@@ -273,18 +299,20 @@ impl<W: Wire> Stream<W> {
     fn change_keys(&mut self, at_once: bool) -> io::Result<()> {
         let (wire, message) = (&mut self.wire, post::OUR_KEY_UPDATE);
         if at_once {
-            self.sender.at_once(wire, kind::HANDSHAKE, &message)?;
+            self.session
+                .sender
+                .at_once(wire, kind::HANDSHAKE, &message)?;
         } else {
             let message = std::iter::once(&message[..]);
-            self.sender.record(wire, kind::HANDSHAKE, message)?;
+            self.session.sender.record(wire, kind::HANDSHAKE, message)?;
         }
-        match self.secrets.next_sending() {
+        match self.session.secrets.next_sending() {
             Ok(key) => {
-                self.sender.change(key);
+                self.session.sender.change(key);
                 Ok(())
             }
             Err(fault) => {
-                self.sender.fail(fault);
+                self.session.sender.fail(fault);
                 Err(fault.into())
             }
         }
@@ -293,11 +321,11 @@ impl<W: Wire> Stream<W> {
     /// What is to be done before the next record of data, if anything is.
     #[cold]
     fn prepare_key(&mut self) -> io::Result<()> {
-        if self.version == Version::Tls13 {
+        if self.session.version == Version::Tls13 {
             return self.change_keys(false);
         }
         let fault = Fault::KeysWornOut {
-            records_max: self.sender.records_max(),
+            records_max: self.session.sender.records_max(),
         };
         Err(self.fail(fault))
     }
@@ -334,19 +362,19 @@ impl<W: Wire> Stream<W> {
     /// Breaks the stream, and tells the peer.
     #[cold]
     fn fail(&mut self, fault: Fault) -> io::Error {
-        self.reading = Reading::Broken(fault);
+        self.session.reading = Reading::Broken(fault);
         if let Some(alert) = fault.alert() {
             // It is broken whether the peer hears of it or not.
-            drop(self.sender.alert(&mut self.wire, alert));
+            drop(self.session.sender.alert(&mut self.wire, alert));
         }
-        self.sender.fail(fault);
+        self.session.sender.fail(fault);
         fault.into()
     }
 
     #[inline]
     fn prepare_write(&mut self) -> io::Result<()> {
-        self.sender.may_write()?;
-        if self.sender.needs_key() {
+        self.session.sender.may_write()?;
+        if self.session.sender.needs_key() {
             self.prepare_key()?;
         }
         Ok(())
@@ -370,7 +398,7 @@ impl<W: Wire> Wire for Stream<W> {
     #[inline]
     fn fill(&mut self) -> io::Result<usize> {
         loop {
-            match self.reading {
+            match self.session.reading {
                 Reading::Open => {}
                 Reading::Ended => return Ok(self.plain),
                 Reading::Broken(fault) => return Err(fault.into()),
@@ -379,7 +407,7 @@ impl<W: Wire> Wire for Stream<W> {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             let arrived = &self.wire.unread()[self.next..];
-            match self.receiving.measure(arrived) {
+            match self.session.receiving.measure(arrived) {
                 Ok(Some(total)) if total <= arrived.len() => match self.open(total) {
                     Ok(true) => return Ok(self.plain),
                     Ok(false) => {}
@@ -434,7 +462,7 @@ impl<W: Wire> Write for Stream<W> {
         if bytes.is_empty() {
             return Ok(0);
         }
-        self.sender.data(&mut self.wire, bytes)
+        self.session.sender.data(&mut self.wire, bytes)
     }
 
     /// Sends the parts in their order, at most 16 KiB of them, as one record.
@@ -444,7 +472,7 @@ impl<W: Wire> Write for Stream<W> {
         if parts.iter().all(|part| part.is_empty()) {
             return Ok(0);
         }
-        self.sender.data_parts(&mut self.wire, parts)
+        self.session.sender.data_parts(&mut self.wire, parts)
     }
 
     /// Flushes the wire below: nothing is held back here.
@@ -470,16 +498,16 @@ impl<W: Wire> Read for Stream<W> {
 
 impl<W: Wire> Drop for Stream<W> {
     fn drop(&mut self) {
-        self.sender.close_at_once(&mut self.wire);
+        self.session.sender.close_at_once(&mut self.wire);
     }
 }
 
 impl<W: Wire> std::fmt::Debug for Stream<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stream")
-            .field("version", &self.version)
+            .field("version", &self.session.version)
             .field("cipher_suite", &self.cipher_suite())
-            .field("reading", &self.reading)
+            .field("reading", &self.session.reading)
             .field("unread", &self.plain)
             .finish_non_exhaustive()
     }
