@@ -7,6 +7,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use flux::net::{Feed, TcpStream, Wire};
@@ -102,12 +103,22 @@ fn work(port: u16, roots: &str, host: &str, work: &str) -> io::Result<()> {
     }
 }
 
-#[flux::main(core = "none")]
-fn main() -> io::Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [port, roots, host, what] = &arguments[..] else {
+fn run(arguments: &[String]) -> io::Result<()> {
+    let [port, roots, host, what] = arguments else {
         return Err(io::Error::other("PORT ROOTS.pem HOST WORK"));
     };
     let port = port.parse().map_err(io::Error::other)?;
     flux::timeout(PATIENCE, || work(port, roots, host, what))?
+}
+
+#[flux::main(core = "none")]
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }
