@@ -41,6 +41,7 @@ fn tls12() -> Offer {
 
 /// What a test needs of both ends, before they are connected.
 struct Ends {
+    authority: Authority,
     config: Arc<ServerConfig>,
     connector: Connector,
 }
@@ -51,7 +52,13 @@ impl Ends {
         Self {
             config: authority.server(HOST, (2020, 2090), offer),
             connector: Connector::new(authority.roots()),
+            authority,
         }
+    }
+
+    /// A connector that has no tickets.
+    fn fresh(&self) -> Connector {
+        Connector::new(self.authority.roots())
     }
 
     fn connect(&self) -> (Stream<Memory>, Rc<RefCell<Peer>>) {

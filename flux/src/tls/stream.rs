@@ -20,22 +20,18 @@
 
 use std::io::{self, IoSlice, Read, Write};
 
-use super::alert::Alert;
 use super::fault::Fault;
 use super::handshake::Shaken;
 use super::keys::{self, Secrets};
-use super::post::{self, Asked, Messages, Told};
+use super::post::Messages;
 use super::record::{self, Key, kind};
 use super::send::{self, Sender};
 use super::{Error, Version};
 use crate::net::Wire;
 
-/// How many records in a row may bring no data: tickets, updates of keys, warnings, empty ones.
-const WITHOUT_DATA_MAX: u32 = 32;
-
 /// Whether more may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
+pub(super) enum Reading {
     Open,
     /// The peer has said that no more will come.
     Ended,
@@ -85,27 +81,27 @@ enum Reading {
 /// }
 /// ```
 pub struct Stream<W: Wire> {
-    wire: W,
+    pub(super) wire: W,
     /// The unread plaintext, at the front of the wire.
     plain: usize,
     /// Where the first record begins that was not opened.
     next: usize,
     /// All else, apart: so that a stream over a feed fits a fiber's control block, and can be handed to one.
-    session: Box<Session>,
+    pub(super) session: Box<Session>,
 }
 
 /// What does not change with each record.
-struct Session {
-    receiving: Key,
-    reading: Reading,
+pub(super) struct Session {
+    pub(super) receiving: Key,
+    pub(super) reading: Reading,
     /// How many records in a row brought no data.
-    without_data: u32,
-    sender: Sender,
-    messages: Messages,
-    secrets: Secrets,
-    version: Version,
-    alpn: Option<Box<[u8]>>,
-    resumed: bool,
+    pub(super) without_data: u32,
+    pub(super) sender: Sender,
+    pub(super) messages: Messages,
+    pub(super) secrets: Secrets,
+    pub(super) version: Version,
+    pub(super) alpn: Option<Box<[u8]>>,
+    pub(super) resumed: bool,
 }
 
 impl<W: Wire> Stream<W> {
@@ -236,100 +232,6 @@ impl<W: Wire> Stream<W> {
         }
     }
 
-    /// A record that brings no data.
-    #[cold]
-    fn control(&mut self, kind: u8, start: usize, end: usize) -> Result<(), Fault> {
-        self.session.without_data += 1;
-        if self.session.without_data > WITHOUT_DATA_MAX {
-            return Err(Fault::NoData {
-                max: WITHOUT_DATA_MAX,
-            });
-        }
-        if self.session.messages.is_begun() && kind != kind::HANDSHAKE {
-            return Err(Fault::Interleaved);
-        }
-        let content = &self.wire.unread()[start..end];
-        match kind {
-            kind::APPLICATION_DATA => Ok(()),
-            kind::ALERT => match post::alert(content, self.session.version)? {
-                Told::Finished => {
-                    self.session.reading = Reading::Ended;
-                    Ok(())
-                }
-                Told::Warned => Ok(()),
-            },
-            kind::HANDSHAKE => {
-                let Session {
-                    messages,
-                    secrets,
-                    version,
-                    ..
-                } = &mut *self.session;
-                let ticket = |body: &[u8]| secrets.keep_ticket(body);
-                match messages.read(content, *version, ticket)? {
-                    Asked::Nothing => Ok(()),
-                    Asked::KeyUpdate { ours_too } => self.peer_changed_keys(ours_too),
-                    Asked::Renegotiation => {
-                        // A server that is not told has asked for something that it need not get.
-                        drop(
-                            self.session
-                                .sender
-                                .alert(&mut self.wire, Alert::NO_RENEGOTIATION),
-                        );
-                        Ok(())
-                    }
-                }
-            }
-            _ => Err(Fault::UnexpectedRecord(kind)),
-        }
-    }
-
-    fn peer_changed_keys(&mut self, ours_too: bool) -> Result<(), Fault> {
-        self.session.receiving = self.session.secrets.next_receiving()?;
-        if ours_too && self.session.sender.may_write().is_ok() {
-            self.session.sender.update_due = true;
-            // What did not leave now does so before the next data (RFC 8446 section 4.6.3); what broke the way back
-            // is told to who writes next.
-            drop(self.change_keys(true));
-        }
-        Ok(())
-    }
-
-    /// Says that our keys change, and changes them.
-    fn change_keys(&mut self, at_once: bool) -> io::Result<()> {
-        let (wire, message) = (&mut self.wire, post::OUR_KEY_UPDATE);
-        if at_once {
-            self.session
-                .sender
-                .at_once(wire, kind::HANDSHAKE, &message)?;
-        } else {
-            let message = std::iter::once(&message[..]);
-            self.session.sender.record(wire, kind::HANDSHAKE, message)?;
-        }
-        match self.session.secrets.next_sending() {
-            Ok(key) => {
-                self.session.sender.change(key);
-                Ok(())
-            }
-            Err(fault) => {
-                self.session.sender.fail(fault);
-                Err(fault.into())
-            }
-        }
-    }
-
-    /// What is to be done before the next record of data, if anything is.
-    #[cold]
-    fn prepare_key(&mut self) -> io::Result<()> {
-        if self.session.version == Version::Tls13 {
-            return self.change_keys(false);
-        }
-        let fault = Fault::KeysWornOut {
-            records_max: self.session.sender.records_max(),
-        };
-        Err(self.fail(fault))
-    }
-
     /// Waits for more of the next record, of which `total` bytes are needed.
     fn receive(&mut self, total: usize) -> io::Result<()> {
         if self.next + total > self.wire.capacity() {
@@ -357,18 +259,6 @@ impl<W: Wire> Stream<W> {
         self.wire.unread_mut().copy_within(..self.plain, gap);
         self.wire.consume(gap);
         self.next -= gap;
-    }
-
-    /// Breaks the stream, and tells the peer.
-    #[cold]
-    fn fail(&mut self, fault: Fault) -> io::Error {
-        self.session.reading = Reading::Broken(fault);
-        if let Some(alert) = fault.alert() {
-            // It is broken whether the peer hears of it or not.
-            drop(self.session.sender.alert(&mut self.wire, alert));
-        }
-        self.session.sender.fail(fault);
-        fault.into()
     }
 
     #[inline]

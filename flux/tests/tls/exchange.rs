@@ -117,6 +117,36 @@ fn a_handshake_and_its_first_data_may_be_cut_anywhere() {
 }
 
 #[test]
+fn data_in_the_same_flight_as_the_end_of_the_handshake_is_not_lost() {
+    for offer in offers() {
+        let ends = Ends::new(&offer);
+        // In one piece, and in pieces: also by a server that speaks before the client has ended its handshake.
+        let mut config = (*ends.config).clone();
+        config.send_half_rtt_data = true;
+        for chunk in [usize::MAX, 1, 600] {
+            let peer = Peer::new(config.clone().into());
+            peer.borrow_mut().greeting = b"welcome".to_vec();
+            peer.borrow_mut().chunks = [chunk].repeat(5_000).into();
+            let memory = Memory::new(&peer, CAPACITY);
+            // A ticket would shorten the handshake, and turn who ends it round.
+            let connector = ends.fresh();
+            let mut stream = connector.connect(memory, HOST).unwrap();
+            peer.borrow_mut().send(b", and more");
+            assert_eq!(fill_all(&mut stream), 17, "{:?}", offer.suite);
+            assert_eq!(stream.unread(), b"welcome, and more");
+            // And with the ticket: the client is the last to speak in TLS 1.2.
+            let peer = Peer::new(config.clone().into());
+            peer.borrow_mut().greeting = b"welcome".to_vec();
+            let memory = Memory::new(&peer, CAPACITY);
+            let mut stream = connector.connect(memory, HOST).unwrap();
+            assert!(stream.is_resumed());
+            assert_eq!(fill_all(&mut stream), 7);
+            assert_eq!(stream.unread(), b"welcome");
+        }
+    }
+}
+
+#[test]
 fn an_exchange_may_be_cut_at_every_byte() {
     for offer in offers() {
         let (mut stream, peer) = connected(&offer);
