@@ -186,6 +186,27 @@ fn more_than_the_capacity_is_not_taken_and_nothing_is_lost() {
 }
 
 #[test]
+fn small_records_behind_much_that_is_left_over_do_not_use_up_the_wire() {
+    for offer in offers() {
+        let (mut stream, peer) = Ends::new(&offer).connect_over(24 << 10);
+        // What is around 2000 records of a byte each is more than the wire holds.
+        peer.borrow_mut().send(&[1; 4_000]);
+        for _ in 0..2_000 {
+            peer.borrow_mut().send(&[2]);
+        }
+        let expected = [[1; 4_000].as_slice(), &[2; 2_000]].concat();
+        assert!(stream.capacity() > expected.len());
+        for count in 4_000..=6_000 {
+            assert_eq!(stream.fill().unwrap(), count);
+        }
+        assert!(stream.unread() == expected);
+        // Nor do those that bring nothing to who reads slowly.
+        stream.consume(5_999);
+        assert_eq!(stream.unread(), [2]);
+    }
+}
+
+#[test]
 #[should_panic(expected = "cannot consume 4 bytes: 3 are unread")]
 fn more_than_is_unread_cannot_be_consumed() {
     let (mut stream, peer) = connected(&tls13());
