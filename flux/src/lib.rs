@@ -157,6 +157,8 @@ pub mod timer;
 #[cfg(all(unix, feature = "tls"))]
 pub mod tls;
 mod wheel;
+#[cfg(all(feature = "ws", unix))] // Windows: flux has no sockets there
+pub mod ws;
 
 pub use flux_macros::{fiber, init, main};
 

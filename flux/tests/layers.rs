@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 12] = [
     &["reactor"],
     &["task"],
     &["net", "time", "timer", "sync", "signal"],
-    &["stats", "macro_support", "tls"],
+    &["stats", "ws", "tls", "macro_support"],
 ];
 /// The arrows between rooms of one layer.
 const BESIDE: [(&str, &str); 6] = [

@@ -283,3 +283,47 @@ fn an_answer_to_an_update_of_keys_does_not_hold_up_what_follows() {
     });
     assert_eq!(&server.join().unwrap(), b"back");
 }
+
+#[cfg(feature = "ws")]
+#[test]
+fn a_websocket_runs_over_it_unchanged() {
+    use flux::ws::{self, Message, Request};
+    use tungstenite::Message as Theirs;
+
+    for offer in offers() {
+        let authority = Authority::new();
+        let connector = Connector::new(authority.roots());
+        let config = authority.server(HOST, (2020, 2090), &offer);
+        let (address, server) = served(config, |stream| {
+            let mut socket = tungstenite::accept(stream).unwrap();
+            let mut echoed = 0;
+            loop {
+                match socket.read() {
+                    Ok(message @ (Theirs::Text(_) | Theirs::Binary(_))) => {
+                        socket.send(Theirs::Ping(vec![7; 9].into())).unwrap();
+                        socket.send(message).unwrap();
+                        echoed += 1;
+                    }
+                    Ok(_) => {}
+                    Err(tungstenite::Error::ConnectionClosed) => return echoed,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        fibers(move || {
+            let stream = connector.connect(feed(address), HOST).unwrap();
+            let mut socket = ws::connect(stream, Request::new(HOST, "/quotes")).unwrap();
+            for len in (0..300).chain([1_600, 16_384, 70_000]) {
+                let bytes = bytes_from(len, len);
+                socket.send_binary(&bytes).unwrap();
+                assert!(
+                    matches!(socket.read().unwrap(), Some(Message::Binary(back)) if *back == bytes)
+                );
+            }
+            socket.close(ws::code::NORMAL, "done").unwrap();
+            assert!(socket.read().unwrap().is_none());
+            assert_eq!(socket.pings(), 303);
+        });
+        assert_eq!(server.join().unwrap(), 303);
+    }
+}
