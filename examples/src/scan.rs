@@ -20,15 +20,17 @@ const DIGITS_SAFE: usize = 19;
 /// The bytes that numbers, `true`, `false` and `null` consist of.
 const OF_TOKENS: [bool; 256] = {
     let mut of_tokens = [false; 256];
-    let mut byte = 0;
-    while byte < of_tokens.len() {
-        of_tokens[byte] = matches!(
-            byte as u8,
+    let mut byte = 0_u8;
+    loop {
+        of_tokens[byte as usize] = matches!(
+            byte,
             b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.'
         );
+        if byte == u8::MAX {
+            break of_tokens;
+        }
         byte += 1;
     }
-    of_tokens
 };
 
 /// How many bytes at the front are nothing special in a string, as far as eight at a time tell.
@@ -42,8 +44,8 @@ fn plain(bytes: &[u8]) -> usize {
     while let Some(word) = bytes.get(count..).and_then(|rest| rest.first_chunk()) {
         let word = u64::from_le_bytes(*word);
         let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        let quote = zeroes(word ^ (ONES * b'"' as u64));
-        let escape = zeroes(word ^ (ONES * b'\\' as u64));
+        let quote = zeroes(word ^ (ONES * u64::from(b'"')));
+        let escape = zeroes(word ^ (ONES * u64::from(b'\\')));
         let special = control | quote | escape;
         if special != 0 {
             return count + special.trailing_zeros() as usize / 8;
