@@ -154,6 +154,8 @@ mod sys;
 mod task;
 pub mod time;
 pub mod timer;
+#[cfg(all(unix, feature = "tls"))]
+pub mod tls;
 mod wheel;
 #[cfg(all(feature = "ws", unix))] // Windows: flux has no sockets there
 pub mod ws;
