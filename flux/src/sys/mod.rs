@@ -4,6 +4,8 @@
 pub(crate) mod affinity;
 pub(crate) mod counter;
 #[cfg(unix)]
+pub(crate) mod datagram;
+#[cfg(unix)]
 pub(crate) mod interrupt;
 pub(crate) mod limits;
 pub(crate) mod memory;
