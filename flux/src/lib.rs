@@ -141,6 +141,7 @@ mod op;
 )]
 mod reactor;
 mod sched;
+pub mod sequence;
 #[cfg(unix)] // Windows: there are no signals to wait for
 pub mod signal;
 mod stack;

@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 10] = [
     &["sched"],
     &["reactor"],
     &["task"],
-    &["net", "time", "timer", "sync", "signal"],
+    &["net", "time", "timer", "sync", "signal", "sequence"],
     &["stats", "macro_support"],
 ];
 /// The arrows between rooms of one layer.
