@@ -3,6 +3,7 @@
 //! Owns the defaults, the `FLUX_*` variables that override them, and the checks that need no kernel.
 //! Does not know how any of it is used.
 
+pub(crate) mod feeds;
 mod network;
 mod parse;
 mod privileges;
@@ -11,7 +12,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::InitError;
-use parse::{parse_count, parse_duration, parse_idle};
+use parse::{parse_bytes, parse_count, parse_duration, parse_idle};
 
 /// How the reactor talks to the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,6 +131,9 @@ const SUBMISSION_ENTRIES_MAX: u32 = 32_768;
 /// | `FLUX_IDLE` | `block`, `spin`, `spin` and a duration | `spin 50us` |
 /// | `FLUX_STACKS` | counts by class | `small=512,large=4` |
 /// | `FLUX_FIBERS` | a number | `4096` |
+/// | `FLUX_TIMERS` | a number | `1024` |
+/// | `FLUX_FEEDS` | a number | `32` |
+/// | `FLUX_FEED_BUFFER` | a size | `1MiB` |
 /// | `FLUX_GRACE` | a duration | `500ms` |
 ///
 /// # Example
@@ -157,6 +161,8 @@ pub struct Config {
     pub(crate) prefault: usize,
     pub(crate) fibers: usize,
     pub(crate) timers: usize,
+    pub(crate) feeds: usize,
+    pub(crate) feed_buffer: usize,
     pub(crate) submission_entries: u32,
     pub(crate) grace: Duration,
     /// The real-time priority of the reactor's thread, if it is to have one.
@@ -173,7 +179,7 @@ impl Default for Config {
 
 impl Config {
     /// The defaults: the best engine, an isolated core if there is one, blocking when idle, 256 small,
-    /// 32 medium and 8 large stacks, 1024 fibers.
+    /// 32 medium and 8 large stacks, 1024 fibers, 16 feeds of 256 KiB.
     pub const fn new() -> Self {
         Self {
             engine: EventEngine::Auto,
@@ -197,6 +203,8 @@ impl Config {
             prefault: 8 * 1024,
             fibers: 1024,
             timers: 256,
+            feeds: 16,
+            feed_buffer: 256 * 1024,
             submission_entries: 512,
             grace: Duration::from_secs(5),
             realtime: None,
@@ -345,6 +353,18 @@ impl Config {
             self.timers = parse_count(value)?;
             Some(())
         })?;
+        parse("FLUX_FEEDS", "a number of feeds", &mut |value| {
+            self.feeds = parse_count(value)?;
+            Some(())
+        })?;
+        parse(
+            "FLUX_FEED_BUFFER",
+            "a size such as `256KiB` or `1MiB`",
+            &mut |value| {
+                self.feed_buffer = parse_bytes(value)?;
+                Some(())
+            },
+        )?;
         parse(
             "FLUX_GRACE",
             "a duration such as `500ms` or `5s`",
@@ -410,6 +430,7 @@ impl Config {
                 self.submission_entries
             ));
         }
+        self.check_feeds()?;
         self.check_privileges()?;
         self.check_network()
     }
@@ -437,6 +458,9 @@ mod tests {
         let config = with("FLUX_STACKS", "small=512, large=4").unwrap();
         assert_eq!(config.stacks.map(|pool| pool.count), [512, 32, 4]);
         assert_eq!(with("FLUX_FIBERS", "7").unwrap().fibers, 7);
+        assert_eq!(with("FLUX_FEEDS", "3").unwrap().feeds, 3);
+        let config = with("FLUX_FEED_BUFFER", "1 MiB").unwrap();
+        assert_eq!(config.feed_buffer, 1 << 20);
         assert_eq!(
             with("FLUX_GRACE", "250ms").unwrap().grace,
             Duration::from_millis(250)
@@ -455,6 +479,9 @@ mod tests {
             ("FLUX_STACKS", "tiny=4"),
             ("FLUX_STACKS", "small"),
             ("FLUX_FIBERS", "many"),
+            ("FLUX_FEEDS", "some"),
+            ("FLUX_FEED_BUFFER", "256"),
+            ("FLUX_FEED_BUFFER", "256KB"),
             ("FLUX_GRACE", "5 minutes"),
             ("FLUX_GRACE", "99999999999999s"),
         ] {

@@ -116,11 +116,15 @@ mod error;
         reason = "much of it serves requests, and none is made there"
     )
 )]
+#[cfg(unix)]
+mod feeds;
 mod fiber;
 #[cfg_attr(
     not(target_os = "linux"),
     allow(dead_code, reason = "some of it serves `io_uring` alone")
 )]
+#[cfg(unix)]
+mod landing;
 mod list;
 #[doc(hidden)]
 pub mod macro_support;

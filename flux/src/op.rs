@@ -18,6 +18,8 @@ use std::cell::Cell;
 use std::os::fd::RawFd;
 use std::time::Duration;
 
+#[cfg(unix)]
+use crate::landing::Landing;
 use crate::list::{Linked, Links};
 use crate::sys::say;
 #[cfg(unix)]
@@ -98,6 +100,11 @@ pub(crate) enum Request {
         fd: RawFd,
         message: *const MessageHeader,
     },
+    /// Bytes of a stream into the memory of a feed, again and again, until they end or no memory is left.
+    ///
+    /// For engines that can ([`Engine::feeds_by_kernel`](crate::engine::Engine::feeds_by_kernel)).
+    #[cfg(unix)]
+    Stream { fd: RawFd, landing: *const Landing },
     /// A connection from a listener, and its peer's address.
     #[cfg(unix)]
     Accept {
@@ -132,6 +139,7 @@ impl Request {
             | Self::ReceiveMessage { fd, .. }
             | Self::Send { fd, .. }
             | Self::SendMessage { fd, .. }
+            | Self::Stream { fd, .. }
             | Self::Accept { fd, .. }
             | Self::Connect { fd, .. }
             | Self::Ready { fd, .. } => Some(fd),
@@ -149,6 +157,7 @@ impl Request {
             | Self::Receive { .. }
             | Self::ReceiveOne { .. }
             | Self::ReceiveMessage { .. }
+            | Self::Stream { .. }
             | Self::Accept { .. } => false,
         }
     }
@@ -174,7 +183,7 @@ pub(crate) struct Cancels;
 #[repr(align(16))]
 pub(crate) struct Op {
     request: Request,
-    fiber: u32,
+    fiber: Cell<u32>,
     state: Cell<State>,
     cancel_asked: Cell<bool>,
     result: Cell<i32>,
@@ -202,7 +211,7 @@ impl Op {
     pub(crate) const fn new(request: Request, fiber: u32) -> Self {
         Self {
             request,
-            fiber,
+            fiber: Cell::new(fiber),
             state: Cell::new(State::Idle),
             cancel_asked: Cell::new(false),
             result: Cell::new(0),
@@ -234,8 +243,16 @@ impl Op {
     }
 
     /// The index of the fiber that waits.
+    #[inline]
     pub(crate) fn fiber(&self) -> u32 {
-        self.fiber
+        self.fiber.get()
+    }
+
+    /// Who waits from now on, for a request that lasts.
+    #[cfg(unix)]
+    #[inline]
+    pub(crate) fn set_fiber(&self, fiber: u32) {
+        self.fiber.set(fiber);
     }
 
     pub(crate) fn state(&self) -> State {

@@ -38,6 +38,18 @@ pub struct Stats {
     pub timers_max: usize,
     /// Callbacks of timers that panicked, which ended them.
     pub timers_panicked: u64,
+    /// Feeds that are open, or whose last request is not done.
+    #[cfg(unix)]
+    pub feeds_in_use: usize,
+    /// The most of them at once.
+    #[cfg(unix)]
+    pub feeds_high_water: usize,
+    /// As many as there can be (`feeds`).
+    #[cfg(unix)]
+    pub feeds_max: usize,
+    /// Whether the kernel fills feeds by itself, rather than being asked for each piece.
+    #[cfg(unix)]
+    pub feeds_by_kernel: bool,
     /// Requests that were handed to the engine and are not done.
     pub ops_in_flight: usize,
     /// Requests that are done.
@@ -123,6 +135,14 @@ pub fn stats() -> Stats {
             timers_high_water: reactor.callbacks.high_water() as usize,
             timers_max: reactor.callbacks.len(),
             timers_panicked: reactor.callbacks.panics(),
+            #[cfg(unix)]
+            feeds_in_use: reactor.feeds.in_use(),
+            #[cfg(unix)]
+            feeds_high_water: reactor.feeds.high_water(),
+            #[cfg(unix)]
+            feeds_max: reactor.feeds.count(),
+            #[cfg(unix)]
+            feeds_by_kernel: reactor.feeds_by_kernel,
             ops_in_flight: engine.in_flight(),
             ops_completed: counters.completions,
             kernel_entries: counters.enters,

@@ -11,9 +11,11 @@ use std::path::Path;
 use words::{Word, attribute, group, without_tests, words};
 
 /// The rooms, lowest first: each may use what stands above it here, and itself.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 12] = [
     &["sys", "clock", "list", "error", "config"],
+    &["landing"],
     &["op"],
+    &["feeds"],
     &["engine"],
     &["stack", "fiber"],
     &["wheel", "callbacks"],
@@ -24,10 +26,11 @@ const LAYERS: [&[&str]; 10] = [
     &["stats", "macro_support"],
 ];
 /// The arrows between rooms of one layer.
-const BESIDE: [(&str, &str); 5] = [
+const BESIDE: [(&str, &str); 6] = [
     ("clock", "sys"),
     ("error", "sys"),
     ("config", "error"),
+    ("config", "sys"),
     ("fiber", "stack"),
     ("timer", "time"),
 ];
@@ -39,10 +42,11 @@ const CRATES: [(&str, &[&str]); 4] = [
     ("windows_sys", &["sys/"]),
 ];
 /// The rooms in which a file may open `unsafe_code`.
-const UNSAFE_ROOMS: [&str; 11] = [
+const UNSAFE_ROOMS: [&str; 12] = [
     "sys",
     "list",
     "op",
+    "feeds",
     "engine",
     "stack",
     "fiber",

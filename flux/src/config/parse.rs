@@ -1,4 +1,4 @@
-//! What an operator may write in a variable: counts, times, and what to do when idle.
+//! What an operator may write in a variable: counts, sizes, times, and what to do when idle.
 //!
 //! Knows neither variables nor settings.
 
@@ -40,4 +40,18 @@ pub(super) fn parse_duration(text: &str) -> Option<Duration> {
         _ => return None,
     };
     number.checked_mul(nanoseconds).map(Duration::from_nanos)
+}
+
+/// A whole number and a unit: `64KiB`, `1MiB`.
+pub(super) fn parse_bytes(text: &str) -> Option<usize> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let bytes = match unit.trim_start() {
+        "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<usize>().ok()?.checked_mul(bytes)
 }

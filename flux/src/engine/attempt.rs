@@ -98,6 +98,8 @@ unsafe fn call_other(fd: RawFd, request: &Request, first: First) -> Tried {
         // Neither has a descriptor that this could be asked of.
         Request::Nothing | Request::Timeout { .. } => Tried::whole(0),
         Request::Receive { .. } => unreachable!("`call` makes the receives of streams itself"),
+        // Asked of an engine that cannot.
+        Request::Stream { .. } => Tried::whole(-libc::EOPNOTSUPP),
         // What was received ended at a seam, so that it says nothing of what is left.
         Request::ReceiveOne {
             buffer, len, peek, ..

@@ -16,6 +16,8 @@ mod kqueue;
 mod kqueue_double;
 #[cfg(flux_kqueue_compat)]
 mod kqueue_double_timers;
+#[cfg(unix)]
+mod lending;
 #[cfg(any(windows, test))]
 mod park;
 #[cfg(unix)]
@@ -348,7 +350,8 @@ impl Engine {
         }
     }
 
-    /// Hands over what was submitted, waits if told to, and reports each op that is done.
+    /// Hands over what was submitted, waits if told to, and reports each op that is done; one that lasts, each time
+    /// that something has landed.
     #[cfg_attr(
         windows,
         allow(clippy::unnecessary_wraps, reason = "the other engines may fail")

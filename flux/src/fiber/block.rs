@@ -59,6 +59,9 @@ pub(crate) enum Waiting {
     Join,
     /// A channel's having room, or something in it.
     Channel,
+    /// Bytes of a feed.
+    #[cfg(unix)]
+    Feed,
     /// The end of the children of a scope.
     Scope,
     /// A control block for a fiber that it spawns.
@@ -76,6 +79,8 @@ impl Waiting {
             Self::Time => "a moment",
             Self::Join => "another fiber, in `join`",
             Self::Channel => "a channel",
+            #[cfg(unix)]
+            Self::Feed => "bytes of a feed",
             Self::Scope => "the children of its `scope`",
             Self::ControlBlock => "a control block, in `spawn`",
             Self::Stack => "a stack",
@@ -84,7 +89,12 @@ impl Waiting {
 
     /// Whether a cancel or a deadline ends this wait by waking the fiber. An op ends by its completion.
     pub(crate) const fn ends_early(self) -> bool {
-        matches!(self, Self::Time | Self::Join | Self::Channel)
+        match self {
+            Self::Time | Self::Join | Self::Channel => true,
+            #[cfg(unix)]
+            Self::Feed => true,
+            _ => false,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Sockets for fibers, under std's names: what blocks a thread there suspends a fiber here.
 //!
-//! TCP ([`TcpListener`], [`TcpStream`]), UDP ([`UdpSocket`]), and the sockets of this machine
+//! TCP ([`TcpListener`], [`TcpStream`], and [`Feed`], which is read where it arrives), UDP ([`UdpSocket`]), and the sockets of this machine
 //! ([`UnixListener`], [`UnixStream`]).
 //!
 //! Sockets are plain descriptors that look the reactor up when they are used, so that they are [`Send`],
@@ -9,6 +9,7 @@
 
 mod addr;
 mod descriptor;
+mod feed;
 mod io;
 mod listener;
 mod message;
@@ -23,6 +24,7 @@ mod unix;
 mod wire;
 
 pub use addr::ToSocketAddrs;
+pub use feed::Feed;
 pub use listener::{Incoming, TcpListener};
 pub use std::net::Shutdown;
 pub use stream::TcpStream;

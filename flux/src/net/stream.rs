@@ -137,6 +137,12 @@ impl TcpStream {
         self.hot.load(Ordering::Relaxed)
     }
 
+    /// How long a read of this handle waits.
+    #[inline]
+    pub(super) fn read_timeout_now(&self) -> Option<Duration> {
+        self.timeouts.read()
+    }
+
     timed_socket_methods!(std::net::TcpStream);
 
     /// The address of the other side.

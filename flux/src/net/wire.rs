@@ -1,6 +1,6 @@
 //! What a protocol in place needs of whatever brings its bytes: memory that fills, and a way back.
 //!
-//! A feed of a socket is one, and what decrypts over a feed is another, so that the protocol above does not know
+//! [`Feed`](super::Feed) is one, and what decrypts over a feed is another, so that the protocol above does not know
 //! which. Knows no protocol, and nothing of how bytes come.
 
 use std::io;

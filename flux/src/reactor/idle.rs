@@ -95,7 +95,7 @@ impl Reactor {
             return Some(Wait::Poll);
         }
         let deadline = self.sched.next_deadline();
-        if deadline.is_none() && self.engine.borrow().in_flight() == 0 && self.idling.hot() == 0 {
+        if deadline.is_none() && self.awaited() == 0 && self.idling.hot() == 0 {
             return None;
         }
         let spin = match self.idling.policy.get() {
@@ -120,6 +120,15 @@ impl Reactor {
                 ns => Wait::AtMost(Duration::from_nanos(ns)),
             },
         ))
+    }
+
+    /// How many requests are in flight that could wake somebody.
+    #[inline]
+    fn awaited(&self) -> usize {
+        let in_flight = self.engine.borrow().in_flight();
+        #[cfg(unix)]
+        let in_flight = in_flight - self.feeds.unheard();
+        in_flight
     }
 
     fn still_spinning(&self, time: Duration) -> bool {

@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
 use std::panic::Location;
+#[cfg(unix)]
+use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,6 +17,8 @@ use crate::clock::Clock;
 use crate::config::{Config, Core, EventEngine, StackClass};
 use crate::engine::Engine;
 use crate::error::{InitError, RunError};
+#[cfg(unix)]
+use crate::feeds::Feeds;
 use crate::reactor::Reactor;
 use crate::reactor::current::{self, Claim};
 use crate::reactor::idle::Idling;
@@ -73,33 +77,47 @@ pub fn init(engine: EventEngine) -> Result<Reactor, InitError> {
     Config::new().engine(engine).init()
 }
 
-/// Refuses stacks that the machine has no memory for: it would kill the process while it backs them.
+/// Refuses stacks and feeds that the machine has no memory for: it would kill the process while it backs them.
 fn fits(config: &Config) -> Result<(), InitError> {
     let backed = config.stacks.iter().map(|pool| {
         let bytes = pool.bytes.min(config.prefault) as u64;
         bytes.saturating_mul(pool.count as u64)
     });
-    let wanted = backed.fold(0, u64::saturating_add);
+    let feeds = (config.feeds as u64).saturating_mul(config.feed_buffer as u64);
+    let wanted = backed.fold(feeds, u64::saturating_add);
     match memory::available() {
         Some(available) if wanted > available => {
             let [small, medium, large] = config.stacks.map(|pool| pool.count);
             let mib = |bytes: u64| bytes.div_ceil(1 << 20);
             Err(InitError::Memory {
                 what: format!(
-                    "{small} small, {medium} medium and {large} large stacks, of which {} MiB are to be \
-                     backed at init",
+                    "{small} small, {medium} medium and {large} large stacks and {} feeds, of which {} MiB \
+                     are to be backed at init",
+                    config.feeds,
                     mib(wanted)
                 ),
                 error: io::Error::new(
                     io::ErrorKind::OutOfMemory,
                     format!(
-                        "{} MiB are available; lower `stacks` (or `FLUX_STACKS`), or `prefault` in `Config`",
+                        "{} MiB are available; lower `stacks` (or `FLUX_STACKS`), `feeds` (or `FLUX_FEEDS`), or \
+                         `prefault` in `Config`",
                         mib(available)
                     ),
                 ),
             })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn no_memory_for_feeds(config: &Config, error: io::Error) -> InitError {
+    InitError::Memory {
+        what: format!(
+            "{} feeds of {} bytes (`feeds` and `feed_buffer`)",
+            config.feeds, config.feed_buffer
+        ),
+        error,
     }
 }
 
@@ -116,7 +134,15 @@ fn make(config: Config, mut pinned: Pinned, claim: Claim) -> Result<Reactor, Ini
     };
     let [small, medium, large] = StackClass::ALL;
     let slabs = [slab(small)?, slab(medium)?, slab(large)?];
-    let (engine, refused) = Engine::new(&config)?;
+    #[cfg(unix)]
+    let feeds = Feeds::new(config.feeds, config.feed_buffer)
+        .map_err(|error| no_memory_for_feeds(&config, error))?;
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "has no feeds there"))]
+    let (mut engine, refused) = Engine::new(&config)?;
+    #[cfg(unix)]
+    let feeds_by_kernel = engine
+        .take_feeds(config.feeds)
+        .map_err(|error| no_memory_for_feeds(&config, error))?;
     match &refused {
         None => log::info!("engine: {}", engine.name()),
         Some(refused) => log::info!("engine: {}; {refused}", engine.name()),
@@ -137,6 +163,10 @@ fn make(config: Config, mut pinned: Pinned, claim: Claim) -> Result<Reactor, Ini
         callbacks,
         kernel_timers,
         engine: RefCell::new(engine),
+        #[cfg(unix)]
+        feeds: Rc::new(feeds),
+        #[cfg(unix)]
+        feeds_by_kernel,
         // Kept for as long as the process: whoever asks gets it without a copy.
         refused: refused.map(|error| &*error.to_string().leak()),
         slabs: RefCell::new(slabs),

@@ -55,6 +55,8 @@ impl Reactor {
             verdict
         };
         if reactor.sched.live() == 0 {
+            #[cfg(unix)]
+            reactor.drain_feeds();
             // SAFETY: dropped once, here, and not used again.
             unsafe { ManuallyDrop::drop(&mut reactor) };
         } else {

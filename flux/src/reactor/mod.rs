@@ -10,7 +10,8 @@
 //!
 //! Owns the turn, the start and the end of fibers on their stacks, and cancelling. What a fiber may ask for
 //! while it runs is in [`park`]; how a reactor is made is in [`init`]; how it is found again is in [`current`];
-//! what the core does while nothing is ready is in [`idle`]; timers of the kernel's clocks are in
+//! what the core does while nothing is ready is in [`idle`]; feeds that the kernel fills are in
+//! [`feeds`]; timers of the kernel's clocks are in
 //! [`kernel_timers`]; how the main fiber begins and everything ends is in [`main_fiber`]; who is named when a
 //! stack overflows is in [`overflow`].
 
@@ -20,6 +21,8 @@
 )]
 
 pub(crate) mod current;
+#[cfg(unix)]
+mod feeds;
 mod idle;
 mod init;
 mod kernel_timers;
@@ -36,12 +39,17 @@ pub use init::{init, pin_to_core, unpin_thread};
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::marker::PhantomData;
+#[cfg(unix)]
+use std::rc::Rc;
 
 use crate::callbacks::Callbacks;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::{CancelOutcome, Engine, Wait};
+#[cfg(unix)]
+use crate::feeds::Feeds;
 use crate::fiber::block::{Block, NIL, State, Waiting};
+use crate::op::Op;
 use crate::sched::{CancelPath, Expired, Sched};
 use crate::stack::Slab;
 use crate::sys::errno;
@@ -74,6 +82,12 @@ pub struct Reactor {
     pub(crate) callbacks: Callbacks,
     kernel_timers: kernel_timers::KernelTimers,
     pub(crate) engine: RefCell<Engine>,
+    /// The memory that feeds fill. Shared with those, which may outlive the reactor.
+    #[cfg(unix)]
+    pub(crate) feeds: Rc<Feeds>,
+    /// Whether the kernel fills them by itself.
+    #[cfg(unix)]
+    pub(crate) feeds_by_kernel: bool,
     /// Why a better engine is not in use.
     pub(crate) refused: Option<&'static str>,
     pub(crate) slabs: RefCell<[Slab; 3]>,
@@ -119,20 +133,28 @@ impl Reactor {
         if self.idling.hot() > 0 && self.see_to_hot(wait) {
             wait = Wait::Poll;
         }
-        self.engine
-            .borrow_mut()
-            .turn(wait, |op| self.done(op.fiber()))?;
+        self.engine.borrow_mut().turn(wait, |op| self.done(op))?;
         Ok(Turn::Went)
     }
 
-    /// Wakes who waited for an op that is done.
+    /// Wakes who waits for an op that is done, or that lasts and has brought something.
     #[inline]
-    fn done(&self, waiter: u32) {
+    fn done(&self, op: &Op) {
+        let waiter = op.fiber();
         if waiter < self.sched.arena.count() {
             self.sched.wake(waiter);
         } else {
-            self.kernel_timer_done(waiter);
+            self.done_for_no_fiber(op);
         }
+    }
+
+    #[cold]
+    fn done_for_no_fiber(&self, op: &Op) {
+        #[cfg(unix)]
+        if op.fiber() == NIL {
+            return self.feed_done(op);
+        }
+        self.kernel_timer_done(op.fiber());
     }
 
     /// Ends the waits whose time is over, and calls what is due, but not without end. Reads the clock only if

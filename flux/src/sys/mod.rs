@@ -25,9 +25,9 @@ pub(crate) fn say(line: std::fmt::Arguments<'_>) {
 /// The error codes that flux itself gives or tells apart.
 #[cfg(unix)]
 pub(crate) mod errno {
+    pub(crate) use libc::{EAGAIN, ECANCELED, EINTR, ENOBUFS, EPROTO, ETIMEDOUT};
     #[cfg(test)]
-    pub(crate) use libc::ENOTSUP;
-    pub(crate) use libc::{EAGAIN, ECANCELED, EINTR, ETIMEDOUT};
+    pub(crate) use libc::{ECONNRESET, ENOTSUP};
 }
 
 /// The error codes that flux itself gives, as Windows has them: std reads them as the kinds that they are on other

@@ -2,26 +2,35 @@
 //!
 //! Does not know when entries leave.
 
+#![allow(unsafe_code, reason = "follows the pointer of a feed's request")]
+
 use std::ptr;
 
 use io_uring::types::{Fd, TimeoutFlags, Timespec};
 use io_uring::{opcode, squeue};
 
+use super::feed::group;
 use crate::op::{Moment, Op, Request};
+
+/// What stands in the user data of a request that lasts, beside its op's address.
+pub(super) const LASTS: u64 = 1;
 
 /// The user data of a cancel's own completion, which nobody waits for. No op has this address.
 pub(super) const IGNORE: u64 = 2;
 
 /// The address of an op, as the kernel carries it back.
 fn user_data_of(op: &Op) -> u64 {
-    ptr::from_ref(op).expose_provenance() as u64
+    let lasts = matches!(op.request(), Request::Stream { .. });
+    ptr::from_ref(op).expose_provenance() as u64 | if lasts { LASTS } else { 0 }
 }
 
 pub(super) fn op_of(user_data: u64) -> *const Op {
     // An address of this process, so it fits.
     #[allow(clippy::cast_possible_truncation, reason = "see the line above")]
-    ptr::with_exposed_provenance(user_data as usize)
+    ptr::with_exposed_provenance((user_data & !LASTS) as usize)
 }
+
+const _: () = assert!(align_of::<Op>() as u64 > LASTS);
 
 pub(super) fn cancel_entry(op: &Op) -> squeue::Entry {
     opcode::AsyncCancel::new(user_data_of(op))
@@ -83,6 +92,11 @@ pub(super) fn entry(op: &Op) -> squeue::Entry {
         Request::SendMessage { fd, message } => opcode::SendMsg::new(Fd(fd), message)
             .flags(libc::MSG_NOSIGNAL.cast_unsigned())
             .build(),
+        Request::Stream { fd, landing } => {
+            // SAFETY: alive: it lies beside its op, which is about to be in flight.
+            let landing = unsafe { &*landing };
+            opcode::RecvMulti::new(Fd(fd), group(landing)).build()
+        }
         Request::Accept { fd, address, len } => {
             opcode::Accept::new(Fd(fd), address.cast(), len.cast())
                 .flags(libc::SOCK_CLOEXEC)

@@ -20,6 +20,7 @@
 )]
 
 mod entry;
+mod feed;
 mod prove;
 mod setup;
 
@@ -27,13 +28,15 @@ use std::io;
 use std::time::Duration;
 
 use io_uring::types::{Napi, SubmitArgs, Timespec};
-use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, squeue};
+use io_uring::{CompletionQueue, EnterFlags, IoUring, SubmissionQueue, Submitter, cqueue, squeue};
 
-use self::entry::{IGNORE, answer, cancel_entry, entry, op_of};
-use self::prove::{Parts, prove};
+use self::entry::{IGNORE, LASTS, answer, cancel_entry, entry, op_of};
+use self::feed::BufferRings;
+use self::prove::{Parts, prove, prove_feeds};
 use self::setup::{build_ring, explain};
 use super::{CancelOutcome, Counters, Wait, left};
 use crate::error::InitError;
+use crate::landing::Landing;
 use crate::list::List;
 use crate::op::{Cancels, Op, Overflow, State};
 use crate::sys::say;
@@ -63,6 +66,8 @@ pub(crate) struct Uring {
     overflow: List<Op, Overflow>,
     cancels: List<Op, Cancels>,
     in_flight: usize,
+    /// The rings of feeds, if the kernel fills them by itself.
+    feeds: Option<BufferRings>,
     /// Whether completions come during an entry of ours alone, so that between two there is none to read.
     deferred: bool,
     counters: Counters,
@@ -96,6 +101,7 @@ impl Uring {
             overflow: List::new(),
             cancels: List::new(),
             in_flight: 0,
+            feeds: None,
             deferred: setup.defers(),
             counters: Counters::default(),
         };
@@ -116,6 +122,40 @@ impl Uring {
         let micros = u32::try_from(longest.as_micros()).unwrap_or(u32::MAX);
         let mut napi = Napi::new().set_busy_poll_timeout(micros);
         self.submitter.register_napi(&mut napi)
+    }
+
+    /// Lets the kernel fill so many feeds by itself, if it proves that it does; whether it will.
+    pub(crate) fn take_feeds(&mut self, feeds: usize) -> io::Result<bool> {
+        let proved = prove_feeds(&mut Parts {
+            submitter: &self.submitter,
+            submissions: &mut self.submissions,
+            completions: &mut self.completions,
+        });
+        self.feeds = match proved {
+            Ok(()) => Some(BufferRings::new(feeds)?),
+            Err(why) => {
+                log::info!("feeds are received piece by piece: {why}");
+                None
+            }
+        };
+        Ok(self.feeds.is_some())
+    }
+
+    pub(crate) fn open_feed(&mut self, landing: &Landing) -> io::Result<()> {
+        match &self.feeds {
+            Some(rings) => rings.open(&self.submitter, landing),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    pub(crate) fn lend(&mut self, landing: &Landing) {
+        if let Some(rings) = &self.feeds {
+            rings.lend(landing);
+        }
+    }
+
+    pub(crate) fn close_feed(&mut self, landing: &Landing) {
+        feed::close(&self.submitter, landing);
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -349,6 +389,16 @@ impl Uring {
                 //   not done yet: the kernel completes a request once;
                 // - no alias: an op is made of cells, so that the fiber's shared reference is fine.
                 let op = unsafe { &*op_of(user_data) };
+                if user_data & LASTS != 0 {
+                    feed::landed(op, completion.result(), completion.flags());
+                    if cqueue::more(completion.flags()) {
+                        self.counters.completions += 1;
+                        any = true;
+                        done(op);
+                        continue;
+                    }
+                    feed::ended(&self.submitter, op);
+                }
                 if op.is_linked() {
                     // Its cancel still waits for room, and would reach whatever has this address next.
                     // SAFETY: an op in the kernel is in the list of cancels, or in none.

@@ -2,7 +2,7 @@
 //!
 //! A version number would not tell: a filter may let a ring be made and refuse to enter it, or refuse
 //! registrations alone, and a distribution's kernel has what it has. So a buffer ring is registered, a
-//! multishot receive armed, and bytes sent through both.
+//! multishot receive armed, and bytes sent through both; and, apart, through buffers that are used up bit by bit.
 //!
 //! Owns the trial, and the sentences for what fails in it. Does not know what the ring is used for later.
 
@@ -17,13 +17,18 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::ptr;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::Ordering;
 
 use io_uring::types::{BufRingEntry, Fd, SubmitArgs, Timespec};
 use io_uring::{CompletionQueue, EnterFlags, SubmissionQueue, Submitter, cqueue, opcode};
 
+use super::entry::entry;
+use super::feed::{BufferRings, group, tail};
 use super::setup::explain;
-use crate::sys::memory::{Mapping, page_size};
+use crate::config::feeds::PARTS;
+use crate::landing::{End, Landing};
+use crate::op::{Op, Request};
+use crate::sys::memory::{Mapping, Mirrors, page_size};
 
 /// The buffers of the trial: a power of two, as a buffer ring wants it.
 const BUFFERS: u16 = 2;
@@ -88,10 +93,8 @@ fn lend_buffers(page: &Mapping) {
         entry.set_len(BUFFER_BYTES);
         entry.set_bid(buffer);
     }
-    // SAFETY: the address is that of the first entry of a buffer ring.
-    let tail = unsafe { BufRingEntry::tail(entries) };
-    // SAFETY: aligned, inside of the page, and written through here alone; the kernel reads it.
-    let tail = unsafe { AtomicU16::from_ptr(tail.cast_mut()) };
+    // SAFETY: the first entry of a buffer ring, in a page that outlives this call.
+    let tail = unsafe { tail(entries) };
     tail.store(BUFFERS, Ordering::Release);
 }
 
@@ -140,7 +143,106 @@ fn receive_twice(parts: &mut Parts<'_>, page: &Mapping) -> Result<(), String> {
     Ok(())
 }
 
+/// The parts of the second trial's feed, and what it passes through them: more than twice as much as there is, in
+/// pieces that fit nowhere.
+const PIECES: [usize; 5] = [1, 4095, 5000, 16_384, 7];
+const PASSES: usize = 12;
+
+/// Tries whether the kernel fills a feed's memory bit by bit, each piece directly behind the one before and over the
+/// end of it, and stops when it has none left.
+///
+/// After a failure the ring works, and is not to be used for feeds.
+pub(super) fn prove_feeds(parts: &mut Parts<'_>) -> Result<(), String> {
+    let len = usize::from(PARTS) * page_size();
+    let memory = Mirrors::new(1, len).map_err(|error| explain(&error))?;
+    let rings = BufferRings::new(1).map_err(|error| explain(&error))?;
+    let landing = Landing::new(0, memory.piece(0), len);
+    rings
+        .open(parts.submitter, &landing)
+        .map_err(|error| match error.raw_os_error() {
+            Some(libc::EINVAL) => {
+                "the kernel has no incremental buffers; they came with Linux 6.12".into()
+            }
+            _ => format!("no incremental buffers can be had: {}", explain(&error)),
+        })?;
+    let mut armed = false;
+    let tried = pass_through(parts, &rings, &landing, &mut armed);
+    // A receive that is armed still ends with its stream, which is closed by now.
+    let ended = if armed { parts.drain() } else { Ok(()) };
+    let withdrawn = parts.submitter.unregister_buf_ring(group(&landing));
+    if ended.is_err() || withdrawn.is_err() {
+        mem::forget((memory, rings));
+    }
+    tried?;
+    ended?;
+    withdrawn.map_err(|error| no_buffer_ring(&error))
+}
+
+fn pass_through(
+    parts: &mut Parts<'_>,
+    rings: &BufferRings,
+    landing: &Landing,
+    armed: &mut bool,
+) -> Result<(), String> {
+    let (mut near, far) = UnixStream::pair().map_err(|error| explain(&error))?;
+    let op = Op::new(
+        Request::Stream {
+            fd: far.as_raw_fd(),
+            landing,
+        },
+        0,
+    );
+    let entry = entry(&op).user_data(USER_DATA);
+    let wrong = || String::from("incremental buffers did not deliver what was sent in its order");
+    let mut at = 0;
+    for piece in PIECES.iter().cycle().take(PASSES * PIECES.len()) {
+        if !*armed {
+            // SAFETY: what the kernel writes to is the landing's memory, which outlives the request: see
+            // `prove_feeds`.
+            unsafe { parts.submissions.push(&entry) }.map_err(|_| nothing_came())?;
+            parts.enter(0).map_err(|error| explain(&error))?;
+            *armed = true;
+        }
+        let sent: Vec<u8> = (at..at + piece)
+            .map(|at| u8::try_from(at % 251).unwrap_or(0))
+            .collect();
+        near.write_all(&sent).map_err(|error| explain(&error))?;
+        while landing.unread() < *piece {
+            let received = parts.wait_for_one()?;
+            landing.landed(
+                received.result,
+                cqueue::buffer_select(received.flags),
+                cqueue::buffer_more(received.flags),
+            );
+            *armed = cqueue::more(received.flags);
+            if !*armed || landing.end() != End::Open {
+                return Err(wrong());
+            }
+        }
+        let start = landing.memory().as_ptr().wrapping_add(at % landing.len());
+        // SAFETY: arrived and not given back, so that the kernel does not write there; good over the end.
+        let arrived = unsafe { std::slice::from_raw_parts(start, *piece) };
+        if landing.unread() != *piece || arrived != sent {
+            return Err(wrong());
+        }
+        landing.give_back(*piece);
+        rings.lend(landing);
+        at += piece;
+    }
+    Ok(())
+}
+
 impl Parts<'_> {
+    /// Waits for the end of a receive whose stream was closed.
+    fn drain(&mut self) -> Result<(), String> {
+        loop {
+            let received = self.wait_for_one()?;
+            if !cqueue::more(received.flags) {
+                return Ok(());
+            }
+        }
+    }
+
     /// Hands over what was pushed; waits for `want` completions, but not for long.
     fn enter(&mut self, want: u32) -> io::Result<()> {
         self.submissions.sync();

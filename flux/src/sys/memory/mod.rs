@@ -5,6 +5,8 @@
 
 #![allow(unsafe_code, reason = "owns a mapping")]
 
+#[cfg(unix)]
+mod mirror;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod system;
@@ -13,6 +15,8 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::LazyLock;
 
+#[cfg(unix)]
+pub(crate) use mirror::Mirrors;
 #[cfg(windows)]
 pub(crate) use system::HANDLER_BYTES;
 pub(crate) use system::{available, mappings_max};

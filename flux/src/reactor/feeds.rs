@@ -1,0 +1,177 @@
+//! Feeds that the kernel fills: opening one, waiting for what lands, closing it, and the end of all.
+//!
+//! A fiber waits for bytes, not for the request that brings them: being cancelled, or late, ends the wait alone, and
+//! nothing is lost. Closing asks for the request's end; the slot is free once the kernel has answered.
+//!
+//! Does not know what a feed is read for.
+
+#![allow(
+    unsafe_code,
+    reason = "hands the engine requests that lie in the slots of feeds"
+)]
+
+use std::io;
+use std::os::fd::RawFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::Reactor;
+use super::park::end_of;
+use crate::engine::{CancelOutcome, Wait};
+use crate::error::Stopped;
+use crate::feeds::{Feeds, NOBODY};
+use crate::fiber::block::{NIL, Waiting};
+use crate::landing::End;
+use crate::op::{Op, Request, State};
+
+/// How often the end of the requests that last is waited for when the reactor ends, and how long each time.
+const DRAINS_MAX: usize = 50;
+const DRAIN_PAUSE: Duration = Duration::from_millis(100);
+
+const _: () = assert!(NOBODY == NIL);
+
+impl Reactor {
+    /// A slot for a new feed, lent to the kernel if it is to fill it by itself: the slot's number, and whether it
+    /// does.
+    ///
+    /// # Errors
+    /// `QuotaExceeded` when all are in use; what the kernel says.
+    pub(crate) fn open_feed(&self, by_kernel: bool) -> io::Result<(u32, bool)> {
+        let Some(slot) = self.feeds.take() else {
+            return Err(io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                format!(
+                    "all {} feeds are in use; raise `feeds` in `#[flux::main]` (or `FLUX_FEEDS`), or drop one",
+                    self.feeds.count()
+                ),
+            ));
+        };
+        let by_kernel = by_kernel && self.feeds_by_kernel;
+        if by_kernel && let Err(error) = self.engine.borrow_mut().open_feed(slot.landing()) {
+            self.feeds.release(slot);
+            return Err(error);
+        }
+        Ok((slot.landing().index(), by_kernel))
+    }
+
+    /// Waits until more than `seen` bytes have arrived in a feed that the kernel fills, or it has ended.
+    ///
+    /// # Errors
+    /// `StorageFull` when all of its memory is unread; `TimedOut` and `ECANCELED` as everywhere; nothing of the
+    /// stream's own, which [`Landing::end`](crate::landing::Landing::end) tells.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn wait_for_feed(
+        &self,
+        slot: u32,
+        fd: RawFd,
+        seen: u64,
+        timeout: Option<Duration>,
+    ) -> io::Result<()> {
+        let slot = self.feeds.slot(slot);
+        let landing = slot.landing();
+        self.may_go_on()?;
+        if landing.arrived() > seen {
+            self.spend();
+            return Ok(());
+        }
+        let own_end = timeout.map(|timeout| end_of(self.clock.precise(), timeout));
+        while landing.arrived() == seen && landing.end() == End::Open {
+            self.may_wait()?;
+            if landing.owes() {
+                self.engine.borrow_mut().lend(landing);
+            }
+            if !slot.is_armed() {
+                if !landing.has_room() {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                let op = slot.prepare(fd, NOBODY);
+                // SAFETY: the op stays in its slot, and what it points to beside it, until it is done: `prepare`
+                // writes no other one before, and `drain_feeds` waits for it before the slots go.
+                unsafe { self.engine.borrow_mut().submit(op) };
+                self.feeds.nobody_waits();
+            }
+            let op = slot.op();
+            op.set_fiber(self.sched.current());
+            self.feeds.somebody_waits();
+            let waited = self.wait(Waiting::Feed, own_end, || {
+                landing.arrived() > seen || landing.end() != End::Open || !slot.is_armed()
+            });
+            op.set_fiber(NOBODY);
+            if slot.is_armed() {
+                self.feeds.nobody_waits();
+            }
+            match waited {
+                // What has come with the end of the wait counts.
+                Err(_) if landing.arrived() > seen => return Ok(()),
+                Err(Stopped::Cancelled) => return Err(Stopped::Cancelled.into()),
+                Err(Stopped::TimedOut) => return Err(Stopped::TimedOut.into()),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a feed go that somebody opened; its slot is free as soon as the kernel is done with it.
+    pub(crate) fn close_feed(&self, slot: u32, by_kernel: bool) {
+        let slot = self.feeds.slot(slot);
+        slot.landing().close();
+        if slot.is_armed() {
+            // SAFETY: armed, so that it was submitted to this engine.
+            let outcome = unsafe { self.engine.borrow_mut().cancel(slot.op()) };
+            if outcome == CancelOutcome::Pending {
+                return;
+            }
+            self.feeds.somebody_waits();
+        }
+        if by_kernel {
+            self.engine.borrow_mut().close_feed(slot.landing());
+        }
+        self.feeds.release(slot);
+    }
+
+    /// A request that lasts has brought something, and nobody waits for it.
+    #[cold]
+    pub(super) fn feed_done(&self, op: &Op) {
+        if op.state() != State::Done {
+            return;
+        }
+        self.feeds.somebody_waits();
+        if let Request::Stream { landing, .. } = *op.request() {
+            // SAFETY: alive: it lies beside its op, in a slot.
+            let landing = unsafe { &*landing };
+            if landing.is_closing() {
+                self.feeds.release(self.feeds.slot(landing.index()));
+            }
+        }
+    }
+
+    /// Ends the requests of feeds that were never closed, before their memory goes.
+    pub(super) fn drain_feeds(&self) {
+        for slot in self.feeds.armed() {
+            slot.landing().close();
+            // SAFETY: armed, so that it was submitted to this engine.
+            unsafe { self.engine.borrow_mut().cancel(slot.op()) };
+        }
+        for _ in 0..DRAINS_MAX {
+            if self.feeds.armed().next().is_none() {
+                return;
+            }
+            let turned = self
+                .engine
+                .borrow_mut()
+                .turn(Wait::AtMost(DRAIN_PAUSE), |op| self.done(op));
+            if turned.is_err() {
+                break;
+            }
+        }
+        // The kernel has not answered: it gets to keep what it may write to.
+        std::mem::forget(Rc::clone(&self.feeds));
+    }
+
+    /// Whether a slot belongs to this reactor.
+    #[inline]
+    pub(crate) fn has_feed_of(&self, feeds: &Rc<Feeds>) -> bool {
+        Rc::ptr_eq(&self.feeds, feeds)
+    }
+}
