@@ -86,6 +86,7 @@ fn nothing_allocates_after_init() {
                 }
             });
             echoes();
+            feeds();
             local_echoes();
             datagrams();
             sleeps();
@@ -119,6 +120,42 @@ fn echoes() {
     });
     drop(stream);
     server.join().unwrap();
+}
+
+fn feeds() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = [0];
+            while stream.read_exact(&mut asked).is_ok() {
+                stream.write_all(&[7; 300]).unwrap();
+            }
+        }
+    });
+    for hot in [false, true] {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_hot(hot);
+        let mut feed = stream.into_feed().unwrap();
+        allocates_nothing("messages of a feed", || {
+            for _ in 0..ROUNDS {
+                feed.write_all(&[1]).unwrap();
+                while feed.unread().len() < 300 {
+                    feed.fill().unwrap();
+                }
+                assert_eq!(feed.unread()[299], 7);
+                feed.consume(300);
+            }
+        });
+    }
+    server.join().unwrap();
+    allocates_nothing("feeds opened and closed", || {
+        for _ in 0..100 {
+            let (ours, _theirs) = common::pair();
+            drop(ours.into_feed().unwrap());
+        }
+    });
 }
 
 fn local_echoes() {
