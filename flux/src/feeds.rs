@@ -20,6 +20,7 @@ use std::ptr;
 use crate::landing::Landing;
 use crate::op::{Op, Request, State};
 use crate::sys::memory::Mirrors;
+use crate::tray::Tray;
 
 /// No slot, and nobody who waits: no fiber has this index.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -38,6 +39,7 @@ pub(crate) struct Feeds {
 /// One feed.
 pub(crate) struct Slot {
     landing: Landing,
+    tray: Tray,
     /// Written over while it is not in flight alone.
     op: UnsafeCell<Op>,
     next_free: Cell<u32>,
@@ -51,6 +53,7 @@ impl Feeds {
         let slots = (0..last)
             .map(|index| Slot {
                 landing: Landing::new(index, memory.piece(index as usize), memory.len()),
+                tray: Tray::new(memory.piece(index as usize), memory.len()),
                 op: UnsafeCell::new(Op::new(Request::Nothing, NOBODY)),
                 next_free: Cell::new(if index + 1 == last { NOBODY } else { index + 1 }),
             })
@@ -130,6 +133,12 @@ impl Slot {
         &self.landing
     }
 
+    /// Its account of datagrams, where it is a feed of those.
+    #[inline]
+    pub(crate) fn tray(&self) -> &Tray {
+        &self.tray
+    }
+
     /// The request that lasts.
     #[inline]
     pub(crate) fn op(&self) -> &Op {
@@ -149,11 +158,32 @@ impl Slot {
     /// # Panics
     /// When the last one is not done.
     pub(crate) fn prepare(&self, fd: RawFd, fiber: u32) -> &Op {
+        self.write(
+            Request::Stream {
+                fd,
+                landing: ptr::from_ref(&self.landing),
+            },
+            fiber,
+        )
+    }
+
+    /// As [`prepare`](Self::prepare), for datagrams.
+    ///
+    /// # Panics
+    /// As there.
+    pub(crate) fn prepare_datagrams(&self, fd: RawFd, fiber: u32) -> &Op {
+        self.write(
+            Request::Datagrams {
+                fd,
+                landing: ptr::from_ref(&self.landing),
+                tray: ptr::from_ref(&self.tray),
+            },
+            fiber,
+        )
+    }
+
+    fn write(&self, request: Request, fiber: u32) -> &Op {
         assert!(!self.is_armed(), "a feed has one request at a time");
-        let request = Request::Stream {
-            fd,
-            landing: ptr::from_ref(&self.landing),
-        };
         // SAFETY: not in flight, so that no engine refers to it; no reference outlives the call that wanted it.
         unsafe { *self.op.get() = Op::new(request, fiber) };
         self.op()

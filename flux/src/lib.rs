@@ -155,6 +155,8 @@ mod sys;
 mod task;
 pub mod time;
 pub mod timer;
+#[cfg(unix)]
+mod tray;
 mod wheel;
 
 pub use flux_macros::{fiber, init, main};

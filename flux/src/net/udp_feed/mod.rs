@@ -34,8 +34,12 @@ impl UdpSocket {
     /// What has arrived before, and was not received, is its first packets.
     ///
     /// # Errors
+    /// - [`QuotaExceeded`](io::ErrorKind::QuotaExceeded) when all feeds are in use, with the setting that raises
+    ///   their number; it is the same for feeds of every kind.
     /// - `Unsupported` outside of a fiber.
-    /// - What the system says; the socket is closed then.
+    /// - What the system says.
+    ///
+    /// The socket is closed then.
     ///
     /// # Example
     /// See [`UdpFeed`].
@@ -47,7 +51,8 @@ impl UdpSocket {
     /// [say so](Packet::is_truncated).
     ///
     /// # Errors
-    /// As there, and `InvalidInput` for a size of 0, or beyond 65535, which no datagram has.
+    /// As there, and `InvalidInput` for a size of 0, or beyond 65535, which no datagram has; or of which there is
+    /// room for less than two in a feed's memory ([`Config::feed_buffer`](crate::Config::feed_buffer)).
     ///
     /// # Example
     /// ```no_run
@@ -84,6 +89,11 @@ impl UdpSocket {
 ///
 /// Each [`recv`](Self::recv) gives one [`UdpEvent`]: a packet, or the news that some were lost, which comes before
 /// the packet that shows it. A packet is borrowed from the feed; asking for the next one ends the borrow.
+///
+/// Its memory is that of a [`Feed`](super::Feed), cut into buffers of one size
+/// ([`Config::feed_buffer`](crate::Config::feed_buffer), of which it uses room for at most 256 packets). On `io_uring`
+/// the kernel goes on receiving into them by itself while the fiber works, by one request that lasts; elsewhere each
+/// call is one receive into the same memory.
 ///
 /// What is late stays with the kernel, in the socket's receive buffer
 /// ([`set_recv_buffer_size`](UdpSocket::set_recv_buffer_size)); only what does not fit there is dropped.
