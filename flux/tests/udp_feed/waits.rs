@@ -2,6 +2,8 @@
 
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -41,12 +43,21 @@ fn a_feed_whose_waits_time_out_again_and_again_loses_nothing() {
         let (mut feed, at) = feed();
         feed.set_read_timeout(Some(Duration::from_micros(50)))
             .unwrap();
-        let sending = thread::spawn(move || {
-            let sender = sender();
-            for one in 0..PACKETS {
-                sender.send_to(&numbered(one), at).unwrap();
-                if one % 8 == 0 {
-                    thread::sleep(Duration::from_micros(100));
+        let done = Arc::new(AtomicBool::new(false));
+        let sending = thread::spawn({
+            let done = Arc::clone(&done);
+            move || {
+                let sender = sender();
+                for one in 0..PACKETS {
+                    sender.send_to(&numbered(one), at).unwrap();
+                    if one % 8 == 0 {
+                        thread::sleep(Duration::from_micros(100));
+                    }
+                }
+                // Shows what was dropped at the end, if something was.
+                while !done.load(Ordering::Relaxed) {
+                    sender.send_to(&numbered(PACKETS), at).unwrap();
+                    thread::sleep(Duration::from_millis(1));
                 }
             }
         });
@@ -63,6 +74,7 @@ fn a_feed_whose_waits_time_out_again_and_again_loses_nothing() {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::TimedOut),
             }
         }
+        done.store(true, Ordering::Relaxed);
         sending.join().unwrap();
     });
 }
