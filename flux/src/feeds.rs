@@ -14,7 +14,7 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::ptr;
 
 use crate::landing::Landing;
@@ -43,6 +43,8 @@ pub(crate) struct Slot {
     /// Written over while it is not in flight alone.
     op: UnsafeCell<Op>,
     next_free: Cell<u32>,
+    /// A socket that stays open until the slot is free.
+    kept: Cell<Option<OwnedFd>>,
 }
 
 impl Feeds {
@@ -56,6 +58,7 @@ impl Feeds {
                 tray: Tray::new(memory.piece(index as usize), memory.len()),
                 op: UnsafeCell::new(Op::new(Request::Nothing, NOBODY)),
                 next_free: Cell::new(if index + 1 == last { NOBODY } else { index + 1 }),
+                kept: Cell::new(None),
             })
             .collect();
         Ok(Self {
@@ -87,6 +90,7 @@ impl Feeds {
     /// Takes a slot back, whose request is not in flight.
     pub(crate) fn release(&self, slot: &Slot) {
         debug_assert!(!slot.is_armed(), "the kernel would write into it");
+        drop(slot.kept.take());
         slot.next_free.set(self.free.replace(slot.landing.index()));
         self.in_use.set(self.in_use.get() - 1);
     }
@@ -137,6 +141,12 @@ impl Slot {
     #[inline]
     pub(crate) fn tray(&self) -> &Tray {
         &self.tray
+    }
+
+    /// Keeps a socket open until the slot is free. A request that has not left for the kernel names it by its
+    /// number, and the next socket could have that number by then.
+    pub(crate) fn keep(&self, socket: OwnedFd) {
+        self.kept.set(Some(socket));
     }
 
     /// The request that lasts.

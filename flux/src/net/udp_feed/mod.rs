@@ -72,11 +72,9 @@ impl UdpSocket {
                 ),
             ));
         }
-        let source = Source::open(&self, packet_bytes)?;
         datagram::want_notes(self.as_fd())?;
         Ok(UdpFeed {
-            source,
-            socket: self,
+            source: Source::open(self, packet_bytes)?,
             drops_told: 0,
             owed: None,
             not_send: PhantomData,
@@ -97,6 +95,9 @@ impl UdpSocket {
 ///
 /// What is late stays with the kernel, in the socket's receive buffer
 /// ([`set_recv_buffer_size`](UdpSocket::set_recv_buffer_size)); only what does not fit there is dropped.
+///
+/// A feed that is dropped leaves its groups, and frees its address, with the next turn of the loop: the kernel is asked
+/// to end what it has in flight first.
 ///
 /// # Example
 /// ```
@@ -121,9 +122,7 @@ impl UdpSocket {
 /// # }
 /// ```
 pub struct UdpFeed {
-    /// Before the socket: what it has in flight ends first.
     source: Source,
-    socket: UdpSocket,
     /// The kernel's count of drops, as far as they have been told of.
     drops_told: u32,
     /// A packet that comes next: the losses before it have been told.
@@ -188,8 +187,7 @@ impl UdpFeed {
         if let Some(received) = self.owed.take() {
             return Ok(self.packet(received));
         }
-        let timeout = self.socket.read_timeout_now();
-        let taken = self.source.take(&self.socket, timeout)?;
+        let taken = self.source.take()?;
         Ok(self.event(&taken))
     }
 
@@ -205,7 +203,7 @@ impl UdpFeed {
         if let Some(received) = self.owed.take() {
             return Ok(Some(self.packet(received)));
         }
-        match self.source.try_take(&self.socket)? {
+        match self.source.try_take()? {
             Some(taken) => Ok(Some(self.event(&taken))),
             None => Ok(None),
         }
@@ -214,7 +212,7 @@ impl UdpFeed {
     /// The socket: to join and leave groups, to set options, to send. What is received with it directly is not
     /// received by the feed.
     pub fn socket(&self) -> &UdpSocket {
-        &self.socket
+        self.source.socket()
     }
 
     /// How long [`recv`](Self::recv) waits; `None` for ever. At first it is what the socket had.
@@ -222,12 +220,12 @@ impl UdpFeed {
     /// # Errors
     /// `InvalidInput` for a time of zero, as in std.
     pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.socket.set_read_timeout(timeout)
+        self.socket().set_read_timeout(timeout)
     }
 
     /// How long [`recv`](Self::recv) waits; `None` for ever.
     pub fn read_timeout(&self) -> Option<Duration> {
-        self.socket.read_timeout_now()
+        self.socket().read_timeout_now()
     }
 
     /// The longest packet that comes whole, in bytes: at least what was asked for.
@@ -282,7 +280,7 @@ impl UdpFeed {
 impl fmt::Debug for UdpFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UdpFeed")
-            .field("socket", &self.socket)
+            .field("socket", self.socket())
             .field("packets", &self.packets())
             .field("packet_bytes", &self.packet_bytes())
             .finish_non_exhaustive()

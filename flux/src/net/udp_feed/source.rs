@@ -31,6 +31,8 @@ pub(super) enum Taken {
 }
 
 pub(super) struct Source {
+    /// There until the end.
+    socket: Option<UdpSocket>,
     /// Keeps the memory, also should this outlive the reactor.
     feeds: Rc<Feeds>,
     slot: u32,
@@ -41,7 +43,7 @@ pub(super) struct Source {
 
 impl Source {
     /// Takes a slot for a socket; in it, buffers for packets of so many bytes.
-    pub(super) fn open(socket: &UdpSocket, packet_bytes: usize) -> io::Result<Self> {
+    pub(super) fn open(socket: UdpSocket, packet_bytes: usize) -> io::Result<Self> {
         let buffer_bytes = (packet_bytes + PAYLOAD_AT).next_multiple_of(64);
         with(|reactor| {
             let opened = reactor.open_packets(socket.as_raw_fd(), buffer_bytes, BUFFERS_MIN);
@@ -50,12 +52,20 @@ impl Source {
                 _ => error,
             })?;
             Ok(Self {
+                socket: Some(socket),
                 feeds: Rc::clone(&reactor.feeds),
                 slot,
                 by_kernel,
                 reading: None,
             })
         })
+    }
+
+    #[inline]
+    pub(super) fn socket(&self) -> &UdpSocket {
+        self.socket
+            .as_ref()
+            .expect("the socket is taken out at the end alone")
     }
 
     fn tray(&self) -> &Tray {
@@ -77,17 +87,14 @@ impl Source {
 
     #[inline]
     #[track_caller]
-    pub(super) fn take(
-        &mut self,
-        socket: &UdpSocket,
-        timeout: Option<Duration>,
-    ) -> io::Result<Taken> {
+    pub(super) fn take(&mut self) -> io::Result<Taken> {
+        let timeout = self.socket().read_timeout_now();
         with(|reactor| {
             self.belongs_to(reactor)?;
             if !self.by_kernel {
-                return self.receive(reactor, socket, timeout);
+                return self.receive(reactor, timeout);
             }
-            let fd = socket.as_raw_fd();
+            let fd = self.socket().as_raw_fd();
             reactor.packet_was_read(self.slot, fd, self.reading.take());
             loop {
                 reactor.wait_for_packet(self.slot, fd, timeout)?;
@@ -99,14 +106,14 @@ impl Source {
     }
 
     #[inline]
-    pub(super) fn try_take(&mut self, socket: &UdpSocket) -> io::Result<Option<Taken>> {
+    pub(super) fn try_take(&mut self) -> io::Result<Option<Taken>> {
         with(|reactor| {
             self.belongs_to(reactor)?;
             if !self.by_kernel {
-                return self.receive_now(socket);
+                return self.receive_now();
             }
-            let reading = self.reading.take();
-            reactor.packet_was_read(self.slot, socket.as_raw_fd(), reading);
+            let (fd, reading) = (self.socket().as_raw_fd(), self.reading.take());
+            reactor.packet_was_read(self.slot, fd, reading);
             self.next_in_line()
         })
     }
@@ -141,13 +148,8 @@ impl Source {
 
     /// Receives one datagram into the first buffer.
     #[track_caller]
-    fn receive(
-        &mut self,
-        reactor: &Reactor,
-        socket: &UdpSocket,
-        timeout: Option<Duration>,
-    ) -> io::Result<Taken> {
-        let (fd, buffer) = (socket.as_fd(), self.tray().buffer(0));
+    fn receive(&mut self, reactor: &Reactor, timeout: Option<Duration>) -> io::Result<Taken> {
+        let (fd, buffer) = (self.socket().as_fd(), self.tray().buffer(0));
         let mut slip = Slip::new();
         loop {
             let message = slip.aim(buffer, self.tray().buffer_bytes());
@@ -171,12 +173,12 @@ impl Source {
         }
     }
 
-    fn receive_now(&mut self, socket: &UdpSocket) -> io::Result<Option<Taken>> {
+    fn receive_now(&mut self) -> io::Result<Option<Taken>> {
         let buffer = self.tray().buffer(0);
         let mut slip = Slip::new();
         let message = slip.aim(buffer, self.tray().buffer_bytes());
         // SAFETY: as in `receive`.
-        match unsafe { receive_into_now(socket.as_fd(), message) } {
+        match unsafe { receive_into_now(self.socket().as_fd(), message) } {
             Ok(count) => Ok(Some(Taken::Buffer(buffer, slip.arrived(count)))),
             Err(error) if error.raw_os_error() == Some(errno::EAGAIN) => Ok(None),
             Err(error) => Err(error),
@@ -186,10 +188,13 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
+        let Some(socket) = self.socket.take() else {
+            return;
+        };
         // Where there is no reactor, or another one, its own has ended and has seen to the kernel.
         let _told = current::try_with(|reactor| {
             if reactor.has_feed_of(&self.feeds) {
-                reactor.close_feed(self.slot, self.by_kernel);
+                reactor.close_packets(self.slot, self.by_kernel, socket.into());
             }
         });
     }
