@@ -42,7 +42,7 @@ use held::{Entry, Held};
 use ranges::GivenUp;
 
 /// How much an arbiter holds and how long it waits; set once, and all memory is made by it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// How many lines there are.
     pub lines: usize,

@@ -36,15 +36,14 @@ const CONTROL_AT: usize = HEADER_BYTES + NAME_BYTES;
 const _: () = assert!(PAYLOAD_AT.is_multiple_of(64) && CONTROL_AT.is_multiple_of(8));
 const _: () = assert!(NAME_BYTES >= size_of::<libc::sockaddr_in6>());
 
-/// How much of a buffer a datagram has filled.
+/// How much of a buffer a datagram has filled. Small: a feed keeps one, and feeds move into fibers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Arrived {
-    /// The bytes of the payload that are there.
-    pub(crate) payload: usize,
+    payload: u32,
+    name: u8,
+    control: u8,
     /// The datagram had more.
     pub(crate) cut: bool,
-    name: usize,
-    control: usize,
 }
 
 /// What the system says of a datagram beside its payload.
@@ -98,12 +97,12 @@ impl Slip {
             reason = "the type of the length is each system's own"
         )]
         let control = self.header.msg_controllen as usize;
-        Arrived {
-            payload: payload.min(self.part.iov_len),
-            cut: self.header.msg_flags & libc::MSG_TRUNC != 0,
-            name: (self.header.msg_namelen as usize).min(NAME_BYTES),
-            control: control.min(CONTROL_BYTES),
-        }
+        Arrived::new(
+            payload.min(self.part.iov_len),
+            self.header.msg_namelen as usize,
+            control,
+            self.header.msg_flags,
+        )
     }
 }
 
@@ -123,6 +122,26 @@ pub(crate) fn outline() -> MessageHeader {
 }
 
 impl Arrived {
+    #[inline]
+    fn new(payload: usize, name: usize, control: usize, flags: libc::c_int) -> Self {
+        #[allow(
+            clippy::cast_possible_truncation,
+            reason = "a datagram is shorter than 64 KiB, and the others are cut to what there is room for"
+        )]
+        Self {
+            payload: payload as u32,
+            name: name.min(NAME_BYTES) as u8,
+            control: control.min(CONTROL_BYTES) as u8,
+            cut: flags & libc::MSG_TRUNC != 0,
+        }
+    }
+
+    /// The bytes of the payload that are there.
+    #[inline]
+    pub(crate) fn payload(self) -> usize {
+        self.payload as usize
+    }
+
     /// Who sent what stands in a buffer; `None` for an address that is not of the internet.
     ///
     /// # Safety
@@ -130,7 +149,7 @@ impl Arrived {
     pub(crate) unsafe fn sender(self, buffer: NonNull<u8>) -> Option<SocketAddr> {
         // SAFETY: the name stands in the buffer (caller).
         let name = unsafe { buffer.add(NAME_AT) };
-        if self.name < size_of::<libc::sockaddr_in>() {
+        if usize::from(self.name) < size_of::<libc::sockaddr_in>() {
             return None;
         }
         // SAFETY: there are at least as many bytes of a name as this has (above), and any bytes are good.
@@ -140,7 +159,7 @@ impl Arrived {
                 Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr)),
                 u16::from_be(v4.sin_port),
             ))),
-            libc::AF_INET6 if self.name >= size_of::<libc::sockaddr_in6>() => {
+            libc::AF_INET6 if usize::from(self.name) >= size_of::<libc::sockaddr_in6>() => {
                 // SAFETY: as above, by the line above.
                 let v6 = unsafe { name.cast::<libc::sockaddr_in6>().read_unaligned() };
                 Some(SocketAddr::V6(SocketAddrV6::new(
@@ -228,10 +247,7 @@ pub(crate) use system::want_notes;
 
 #[cfg(target_os = "linux")]
 mod system {
-    use super::{
-        Arrived, BorrowedFd, CONTROL_BYTES, NAME_BYTES, NonNull, Notes, PAYLOAD_AT, io, since_1970,
-        turn_on, value,
-    };
+    use super::{Arrived, BorrowedFd, NonNull, Notes, PAYLOAD_AT, io, since_1970, turn_on, value};
 
     /// Lets every datagram from now on come with its time and the count of those dropped: socket(7).
     pub(crate) fn want_notes(fd: BorrowedFd<'_>) -> io::Result<()> {
@@ -272,12 +288,12 @@ mod system {
         // SAFETY: four numbers stand in front (caller); any bytes are good.
         let [name, control, payload, flags] = unsafe { buffer.cast::<[u32; 4]>().read_unaligned() };
         let there = answer.checked_sub(PAYLOAD_AT)?;
-        Some(Arrived {
-            payload: there.min(payload as usize),
-            cut: flags.cast_signed() & libc::MSG_TRUNC != 0,
-            name: (name as usize).min(NAME_BYTES),
-            control: (control as usize).min(CONTROL_BYTES),
-        })
+        Some(Arrived::new(
+            there.min(payload as usize),
+            name as usize,
+            control as usize,
+            flags.cast_signed(),
+        ))
     }
 }
 
@@ -339,7 +355,7 @@ mod tests {
             a.send_to(b"tick", b.local_addr().unwrap()).unwrap();
             let mut buffer = Buffer([0; 256]);
             let arrived = receive(&b, &mut buffer);
-            assert_eq!((arrived.payload, arrived.cut), (4, false));
+            assert_eq!((arrived.payload(), arrived.cut), (4, false));
             assert_eq!(&buffer.0[PAYLOAD_AT..PAYLOAD_AT + 4], b"tick");
             let start = NonNull::from(&mut buffer.0).cast();
             // SAFETY: filled above.
@@ -366,7 +382,7 @@ mod tests {
                 .unwrap();
             let mut buffer = Buffer([0; 256]);
             let arrived = receive(&b, &mut buffer);
-            assert_eq!((arrived.payload, arrived.cut), (len.min(128), len > 128));
+            assert_eq!((arrived.payload(), arrived.cut), (len.min(128), len > 128));
         }
     }
 }

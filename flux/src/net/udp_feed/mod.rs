@@ -272,7 +272,8 @@ impl UdpFeed {
         let start = unsafe { received.buffer.add(PAYLOAD_AT) };
         // SAFETY: as above; and nothing is written to the buffer before it is given back, which takes the feed for
         // writing: not while this borrow of it lasts.
-        let bytes = unsafe { std::slice::from_raw_parts(start.as_ptr(), received.arrived.payload) };
+        let bytes =
+            unsafe { std::slice::from_raw_parts(start.as_ptr(), received.arrived.payload()) };
         UdpEvent::Packet(Packet { bytes, received })
     }
 }
