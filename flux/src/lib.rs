@@ -155,9 +155,13 @@ mod sys;
 mod task;
 pub mod time;
 pub mod timer;
+#[cfg(all(unix, feature = "tls"))]
+pub mod tls;
 #[cfg(unix)]
 mod tray;
 mod wheel;
+#[cfg(all(feature = "ws", unix))] // Windows: flux has no sockets there
+pub mod ws;
 
 pub use flux_macros::{fiber, init, main};
 

@@ -257,8 +257,8 @@ fn check(feed: &Feed, read: usize) {
     }
 }
 
-/// Follows a script over and over until the stream has ended; how many bytes there were.
-fn follow(mut feed: Feed, script: &[Act]) -> usize {
+/// Follows a script over and over until the stream has ended; how many bytes there were, and whether it was reset.
+fn follow(mut feed: Feed, script: &[Act]) -> (usize, bool) {
     let mut read = 0;
     for act in script.iter().cycle() {
         let unread = feed.unread().len();
@@ -279,13 +279,15 @@ fn follow(mut feed: Feed, script: &[Act]) -> usize {
             }
             Act::Read(count) => {
                 let mut buffer = vec![0; usize::from(*count)];
-                let count = feed.read(&mut buffer).unwrap();
-                assert_eq!(buffer[..count], bytes_from(read, count));
-                read += count;
-                if count == 0 {
-                    return read;
+                match feed.read(&mut buffer) {
+                    Ok(0) => return (read, false),
+                    Ok(count) => {
+                        assert_eq!(buffer[..count], bytes_from(read, count));
+                        read += count;
+                        None
+                    }
+                    Err(error) => Some(Err(error)),
                 }
-                None
             }
             Act::Change => {
                 for _ in 0..2 {
@@ -309,8 +311,9 @@ fn follow(mut feed: Feed, script: &[Act]) -> usize {
         };
         check(&feed, read);
         match filled {
-            Some(Ok(count)) if count == unread => {
-                return read + count;
+            Some(Ok(count)) if count == unread => return (read + count, false),
+            Some(Err(error)) if error.kind() == ErrorKind::ConnectionReset => {
+                return (read + unread, true);
             }
             Some(Err(error)) if error.kind() == ErrorKind::StorageFull => {
                 assert!(feed.unread().len() >= feed.capacity());
@@ -342,12 +345,13 @@ proptest! {
         pieces in prop::collection::vec(prop_oneof![1..100_usize, 100..5000_usize, 5000..40_000_usize], 1..40),
         script in acts(),
         hot in any::<bool>(),
+        reset in any::<bool>(),
     ) {
         // A script that neither fills nor reads would go round for ever.
         let mut script = script;
         script.push(Act::Fill(200));
         let sent = pieces.iter().sum::<usize>();
-        let read = run(config().feed_buffer(BUFFER), move || {
+        let (read, was_reset) = run(config().feed_buffer(BUFFER), move || {
             let (feed, mut peer) = feed(hot);
             let writer = spawn(move || {
                 let mut place = 0;
@@ -358,6 +362,11 @@ proptest! {
                         yield_now().unwrap();
                     }
                 }
+                if reset {
+                    socket2::SockRef::from(&peer)
+                        .set_linger(Some(Duration::ZERO))
+                        .unwrap();
+                }
             });
             let read = follow(feed, &script);
             writer.join().unwrap();
@@ -365,7 +374,13 @@ proptest! {
             read
         })
         .unwrap();
-        prop_assert_eq!(read, sent);
+        if was_reset {
+            // What the other side had sent and the system not yet delivered is gone with the connection.
+            prop_assert!(reset && read <= sent, "{read} of {sent}");
+        } else {
+            prop_assert!(!reset);
+            prop_assert_eq!(read, sent);
+        }
     }
 }
 

@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 12] = [
     &["reactor"],
     &["task"],
     &["net", "time", "timer", "sync", "signal", "sequence"],
-    &["stats", "macro_support"],
+    &["stats", "ws", "tls", "macro_support"],
 ];
 /// The arrows between rooms of one layer.
 const BESIDE: [(&str, &str); 6] = [
@@ -35,11 +35,13 @@ const BESIDE: [(&str, &str); 6] = [
     ("timer", "time"),
 ];
 /// Crates that few may name: files, or rooms with their slash.
-const CRATES: [(&str, &[&str]); 4] = [
+const CRATES: [(&str, &[&str]); 6] = [
     ("corosensei", &["fiber/context.rs", "stack/slab.rs"]),
     ("io_uring", &["engine/uring.rs", "engine/uring/"]),
     ("libc", &["sys/", "engine/"]),
     ("windows_sys", &["sys/"]),
+    ("rustls", &["tls/"]),
+    ("webpki_roots", &["tls/"]),
 ];
 /// The rooms in which a file may open `unsafe_code`.
 const UNSAFE_ROOMS: [&str; 12] = [

@@ -127,7 +127,7 @@ impl Feed {
     /// No error loses a byte that had arrived, and what is unread stays so.
     /// - [`StorageFull`](io::ErrorKind::StorageFull): all memory is unread, at least
     ///   [`capacity`](Self::capacity) bytes; [`consume`](Self::consume) some first, or raise
-    ///   [`feed_buffer`](crate::Config::feed_buffer);
+    ///   [`feed_buffer`](crate::Config::feed_buffer); the sentence that says so is allocated;
     /// - [`TimedOut`](io::ErrorKind::TimedOut) and `ECANCELED` (raw): as for every socket; calling again is safe;
     /// - `Unsupported`: outside of a fiber, or of the reactor that it was made in;
     /// - what the network brings, `ConnectionReset` for example, each time from then on.

@@ -75,11 +75,8 @@ impl Reactor {
     ) -> io::Result<()> {
         let slot = self.feeds.slot(slot);
         let landing = slot.landing();
+        // What is there without a wait landed during another one, so that the others have had their turn.
         self.may_go_on()?;
-        if landing.arrived() > seen {
-            self.spend();
-            return Ok(());
-        }
         let own_end = timeout.map(|timeout| end_of(self.clock.precise(), timeout));
         while landing.arrived() == seen && landing.end() == End::Open {
             self.may_wait()?;
@@ -107,8 +104,6 @@ impl Reactor {
                 self.feeds.nobody_waits();
             }
             match waited {
-                // What has come with the end of the wait counts.
-                Err(_) if landing.arrived() > seen => return Ok(()),
                 Err(Stopped::Cancelled) => return Err(Stopped::Cancelled.into()),
                 Err(Stopped::TimedOut) => return Err(Stopped::TimedOut.into()),
                 Ok(()) => {}

@@ -127,8 +127,6 @@ impl Reactor {
                 self.feeds.nobody_waits();
             }
             match waited {
-                // What has come with the end of the wait counts.
-                Err(_) if tray.has_more() => return Ok(()),
                 Err(Stopped::Cancelled) => return Err(Stopped::Cancelled.into()),
                 Err(Stopped::TimedOut) => return Err(Stopped::TimedOut.into()),
                 Ok(()) => {}

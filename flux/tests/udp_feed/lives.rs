@@ -74,6 +74,54 @@ fn a_feed_that_is_forgotten_hinders_nothing_and_the_reactor_ends() {
 }
 
 #[test]
+fn one_feed_too_many_is_refused_and_there_is_room_again_once_one_is_closed() {
+    run(config().feeds(2), || {
+        let (one, _) = feed();
+        let (_other, _) = feed();
+        let bind = || UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let error = bind().into_feed().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::QuotaExceeded);
+        crate::common::says(&error, &["all 2 feeds are in use", "`feeds`"]);
+        drop(one);
+        // The kernel answers with the next turn.
+        flux::time::sleep(crate::SHORT).unwrap();
+        assert!(bind().into_feed().is_ok());
+    })
+    .unwrap();
+}
+
+#[test]
+fn packets_that_a_feed_has_no_room_for_are_refused_with_the_setting() {
+    run(config().feed_buffer(32 * 1024), || {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let error = socket.into_feed_with(20_000).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+        crate::common::says(&error, &["20000", "32768", "`feed_buffer`"]);
+        // Its slot came back.
+        assert_eq!(flux::stats().feeds_in_use, 0);
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        assert!(socket.into_feed_with(9000).is_ok());
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_feed_closed_before_its_request_has_left_takes_nothing_of_the_next_socket() {
+    fibers(|| {
+        let sender = sender();
+        for round in 0..200 {
+            // Nothing suspends between the two: the second has the descriptor that the first had.
+            drop(feed());
+            let (mut next, at) = feed();
+            sender.send_to(&numbered(round), at).unwrap();
+            next.set_read_timeout(Some(std::time::Duration::from_secs(20)))
+                .unwrap();
+            assert_eq!(number(&packet(&mut next)), round);
+        }
+    });
+}
+
+#[test]
 fn a_feed_that_a_fiber_still_waits_at_when_main_ends_is_closed() {
     fibers(|| {
         drop(spawn(|| {

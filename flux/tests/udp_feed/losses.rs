@@ -77,17 +77,23 @@ fn who_does_not_read_for_a_while_loses_nothing_that_the_kernel_has_room_for() {
                     .unwrap();
             }
             crate::common::settle();
-            let mut next = 0;
+            let (mut next, mut starved) = (0, 0);
             while next < PACKETS {
                 match feed.recv().unwrap() {
                     UdpEvent::Packet(packet) => {
                         assert_eq!(number(&packet), round * PACKETS + next);
                         next += 1;
                     }
-                    UdpEvent::Starved { packets } => assert_eq!(packets, feed.packets()),
+                    UdpEvent::Starved { packets } => {
+                        // After as many packets as there is room for, and not before.
+                        assert!(packets == feed.packets() && next >= 2, "{next}");
+                        starved += 1;
+                    }
                     UdpEvent::Dropped { datagrams } => panic!("{datagrams} dropped"),
                 }
             }
+            let by_kernel = flux::stats().feeds_by_kernel;
+            assert_eq!(starved > 0, by_kernel, "{starved} times");
         }
     });
 }

@@ -20,7 +20,7 @@ pub(crate) struct Census {
     rss_kib: u64,
 }
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "open descriptors",
     "live fibers",
     "control blocks",
@@ -28,6 +28,7 @@ const NAMES: [&str; 10] = [
     "fibers that wait for a stack",
     "requests in flight",
     "deadlines",
+    "feeds",
     "requests that wait for room",
     "values that were not dropped",
     "allocations that live",
@@ -46,6 +47,7 @@ pub(crate) fn take(world: &World) -> Census {
             stats.stacks.iter().map(|class| class.waiting as u64).sum(),
             stats.ops_in_flight as u64,
             stats.deadlines as u64,
+            stats.feeds_in_use as u64,
             stats.overflow_depth,
             Rc::strong_count(&world.token) as u64 - 1,
             live,
@@ -79,7 +81,7 @@ pub(crate) fn drift(before: &Census, now: &Census, made: u64) -> Option<String> 
 /// A line of the table, with its head before the first.
 pub(crate) fn line(elapsed: Duration, world: &World, now: &Census, made: u64) {
     let tally = &world.tally;
-    let columns: [(&str, u64); 16] = [
+    let columns: [(&str, u64); 17] = [
         ("tcp", tally.with(Socket::Tcp, Deed::Connect)),
         ("unix", tally.with(Socket::Unix, Deed::Connect)),
         ("udp", tally.with(Socket::Udp, Deed::Connect)),
@@ -99,7 +101,8 @@ pub(crate) fn line(elapsed: Duration, world: &World, now: &Census, made: u64) {
         ("stacks", now.counts[3]),
         ("ops", now.counts[5]),
         ("deadlines", now.counts[6]),
-        ("live", now.counts[9]),
+        ("feeds", tally.of(Kind::Feed)),
+        ("live", now.counts[10]),
         ("allocated", made),
         ("RSS/KiB", now.rss_kib),
     ];

@@ -5,7 +5,7 @@
 //! cargo run --release --bin soak -- --seconds 60 --engine epoll
 //! ```
 //!
-//! Drivers (a [`talk`] with a server over TCP or within this machine, [`datagrams`], and the other [`acts`]) run beside each other for an interval; then they
+//! Drivers (a [`talk`] with a server over TCP or within this machine, [`feeds`], [`datagrams`], and the other [`acts`]) run beside each other for an interval; then they
 //! end, and a [`census`] must find what it found after the first interval, to the last descriptor. The
 //! same seed makes the same choices, though not the same interleaving: that is the kernel's.
 //!
@@ -17,6 +17,7 @@ mod cancels;
 mod census;
 mod counting;
 mod datagrams;
+mod feeds;
 mod options;
 mod panics;
 mod serve;
@@ -49,6 +50,8 @@ const STACKS: [(StackClass, usize); 3] = [
 ];
 /// Control blocks: enough for the same, and few enough that a burst of spawns is refused now and then.
 const FIBERS: usize = 212;
+/// Feeds: fewer than there are drivers who want one.
+const FEEDS: usize = 9;
 /// The length of the submission queue: short enough that requests wait for room in it now and then.
 const SUBMISSIONS: u32 = 16;
 /// How often the watchdog is told that the core is alive, and Ctrl-C looked for.
@@ -60,9 +63,10 @@ const WRONG: u8 = 1;
 const REFUSED: u8 = 2;
 
 /// What runs beside each other: a name, how many of it, on which stacks, and what each does over and over.
-const DRIVERS: [Driver; 9] = [
+const DRIVERS: [Driver; 10] = [
     Driver("talk", 24, StackClass::Small, talk::over_tcp),
     Driver("talk at a path", 8, StackClass::Small, talk::over_unix),
+    Driver("feeds", 12, StackClass::Small, feeds::act),
     Driver("datagrams", 8, StackClass::Small, datagrams::act),
     Driver("cancels", world::PRIVATE, StackClass::Medium, cancels::act),
     Driver(
@@ -101,6 +105,7 @@ fn main() -> ExitCode {
     let mut config = Config::new()
         .engine(options.engine)
         .fibers(FIBERS)
+        .feeds(FEEDS)
         .submission_entries(SUBMISSIONS);
     for (class, count) in STACKS {
         config = config.stacks(class, count);

@@ -1,0 +1,128 @@
+//! TLS for clients, over whatever brings bytes: records are decrypted where they were received.
+//!
+//! The handshake, the certificates and the keys are rustls's. The records behind it are opened and sealed here, with
+//! the same cipher (ring's): in place, without an allocation.
+//!
+//! A [`Connector`] is made once, up front. [`Connector::connect`] takes a [`Wire`](crate::net::Wire), a feed of a socket
+//! say, and gives a [`Stream`], which is a wire again: what is read in place over TCP is read in place over TLS, by the
+//! same code.
+//!
+//! # What suspends
+//!
+//! [`Connector::connect`], `fill` and `read`, and whatever writes, as the wire below does. A deadline or a cancel ends
+//! them as it ends any I/O, and nothing is lost: after the handshake they may be called again.
+//!
+//! # What allocates
+//!
+//! [`Connector::new`] and [`Connector::connect`], and the few session tickets that a server sends right after the
+//! handshake. Data never does.
+//!
+//! # What is not there
+//!
+//! Servers, certificates of clients, early data, and renegotiation, which TLS 1.3 has done away with.
+//!
+//! # Example
+//!
+//! A server of rustls on a thread, and a client over a wire of its own making: over a feed, the wire is given.
+//!
+//! ```
+//! use std::io::{self, Read, Write};
+//! use std::net::{TcpListener, TcpStream};
+//! use std::sync::Arc;
+//!
+//! use flux::net::Wire;
+//! use flux::tls::{Connector, Roots};
+//!
+//! /// A wire over a socket of std, which blocks.
+//! struct Blocking(TcpStream, Vec<u8>);
+//!
+//! impl Wire for Blocking {
+//!     fn fill(&mut self) -> io::Result<usize> {
+//!         let mut piece = [0; 4096];
+//!         let count = self.0.read(&mut piece)?;
+//!         self.1.extend_from_slice(&piece[..count]);
+//!         Ok(self.1.len())
+//!     }
+//!     fn unread(&self) -> &[u8] {
+//!         &self.1
+//!     }
+//!     fn unread_mut(&mut self) -> &mut [u8] {
+//!         &mut self.1
+//!     }
+//!     fn consume(&mut self, count: usize) {
+//!         self.1.drain(..count);
+//!     }
+//!     fn capacity(&self) -> usize {
+//!         64 << 10
+//!     }
+//! }
+//!
+//! impl Write for Blocking {
+//!     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+//!         self.0.write(bytes)
+//!     }
+//!     fn flush(&mut self) -> io::Result<()> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+//! let roots = Roots::from_pem(signed.cert.pem().as_bytes())?;
+//! let provider = rustls::crypto::ring::default_provider();
+//! let config = rustls::ServerConfig::builder_with_provider(Arc::new(provider))
+//!     .with_safe_default_protocol_versions()?
+//!     .with_no_client_auth()
+//!     .with_single_cert(
+//!         vec![signed.cert.der().clone()],
+//!         signed.signing_key.serialize_der().try_into()?,
+//!     )?;
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let address = listener.local_addr()?;
+//! let server = std::thread::spawn(move || -> io::Result<()> {
+//!     let connection = rustls::ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
+//!     let mut stream = rustls::StreamOwned::new(connection, listener.accept()?.0);
+//!     let mut question = [0; 4];
+//!     stream.read_exact(&mut question)?;
+//!     stream.write_all(b"pong")?;
+//!     stream.conn.send_close_notify();
+//!     stream.flush()
+//! });
+//!
+//! let wire = Blocking(TcpStream::connect(address)?, Vec::new());
+//! let mut stream = Connector::new(roots).connect(wire, "localhost")?;
+//! stream.write_all(b"ping")?;
+//! assert_eq!(stream.fill()?, 4);
+//! assert_eq!(stream.unread(), b"pong");
+//! assert_eq!(stream.fill()?, 4); // as many as before: the server has finished
+//! stream.close()?;
+//! server.join().unwrap()?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod alert;
+mod connector;
+mod error;
+mod fault;
+mod handshake;
+mod keys;
+mod post;
+mod record;
+mod send;
+mod stream;
+
+pub use alert::Alert;
+pub use connector::{Connector, Roots};
+pub use error::{CertificateFault, Error};
+pub use fault::Fault;
+pub use stream::Stream;
+
+/// A version of TLS that a connection may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// TLS 1.2, RFC 5246.
+    Tls12,
+    /// TLS 1.3, RFC 8446.
+    Tls13,
+}

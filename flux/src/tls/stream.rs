@@ -1,0 +1,486 @@
+//! A connection over TLS, as a wire: records are opened where the wire below received them.
+//!
+//! ```text
+//! unread of the wire below   │ plaintext │ gap │ record │ record │ a record's beginning ..
+//!                            0           │     next
+//!                                      plain
+//! ```
+//!
+//! What is unread is at the front of what is unread below. A record is opened in place; then the shorter of the two is
+//! moved so that they touch: what is left over to the right, and its old place given back below; or the record's
+//! content to the left while it is decrypted, which leaves a gap behind it.
+//!
+//! **Invariant:** `plain <= next`, and `next` is 0 while nothing is unread.
+//!
+//! One record is opened for each [`fill`](Wire::fill), and not all that have come: a message is with its handler
+//! before the next is looked at, its bytes are still in the nearest cache then, and as a rule nothing is left over
+//! when the next is opened, so that nothing moves at all.
+//!
+//! Knows the order of things, and leaves records, messages and keys to their files.
+
+use std::io::{self, IoSlice, Read, Write};
+
+use super::alert::Alert;
+use super::fault::Fault;
+use super::handshake::Shaken;
+use super::keys::{self, Secrets};
+use super::post::{self, Asked, Messages, Told};
+use super::record::{self, Key, kind};
+use super::send::{self, Sender};
+use super::{Error, Version};
+use crate::net::Wire;
+
+/// How many records in a row may bring no data: tickets, updates of keys, warnings, empty ones.
+const WITHOUT_DATA_MAX: u32 = 32;
+
+/// Whether more may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    Open,
+    /// The peer has said that no more will come.
+    Ended,
+    Broken(Fault),
+}
+
+/// A connection over TLS, made by [`Connector::connect`](super::Connector::connect): a [`Wire`] over a wire.
+///
+/// As a [`Wire`] it brings plaintext in one contiguous piece, in the memory of the wire below; each
+/// [`fill`](Wire::fill) opens one record. It is a writer too: what one `write` takes is one record of at most 16 KiB,
+/// and leaves by one `write` of the wire below, so that whole messages are best written at once (`write_vectored`
+/// gathers into one record). [`Read`] copies out of it, for libraries that want that.
+///
+/// Reading and writing allocate nothing. What does is rare, and never data: a session ticket (usually one or two right
+/// after the handshake), and a handshake message that is cut into several records.
+///
+/// # Errors
+/// All calls return an [`io::Error`] of the wire below as it is, or one that holds a [`tls::Error`](Error). A call that
+/// the deadline or a cancel ended may be repeated, nothing is lost or sent twice. After any other failure the peer is
+/// told by an alert where the RFC says so, and every later call says the same again.
+///
+/// # Dropping
+/// A stream that was not [`close`](Self::close)d says `close_notify` when it is dropped, if that leaves within a
+/// millisecond; not in a fiber that was cancelled, or whose deadline has passed.
+///
+/// # Example
+/// ```no_run
+/// use flux::net::Wire;
+///
+/// /// Hands each line to `line`, where it lies.
+/// fn lines<W: Wire>(
+///     stream: &mut flux::tls::Stream<W>,
+///     mut line: impl FnMut(&[u8]),
+/// ) -> std::io::Result<()> {
+///     let mut seen = 0;
+///     loop {
+///         while let Some(end) = stream.unread().iter().position(|byte| *byte == b'\n') {
+///             line(&stream.unread()[..end]);
+///             stream.consume(end + 1);
+///             seen = 0;
+///         }
+///         match stream.fill()? {
+///             count if count == seen => return Ok(()), // the other side has finished
+///             count => seen = count,
+///         }
+///     }
+/// }
+/// ```
+pub struct Stream<W: Wire> {
+    wire: W,
+    /// The unread plaintext, at the front of the wire.
+    plain: usize,
+    /// Where the first record begins that was not opened.
+    next: usize,
+    receiving: Key,
+    reading: Reading,
+    /// How many records in a row brought no data.
+    without_data: u32,
+    sender: Sender,
+    messages: Messages,
+    secrets: Secrets,
+    version: Version,
+    alpn: Option<Box<[u8]>>,
+    resumed: bool,
+}
+
+impl<W: Wire> Stream<W> {
+    /// `out` is what records are sealed into; `records_max` lowers the suite's own limit.
+    pub(super) fn new(
+        wire: W,
+        shaken: Shaken,
+        out: Box<[u8]>,
+        records_max: u64,
+    ) -> Result<Self, Error> {
+        let secrets = Secrets::new(shaken.kernel);
+        let version = secrets.version();
+        let (sequence, receiving) = shaken.secrets.rx;
+        let receiving = keys::key(sequence, &receiving, version)?;
+        let (sequence, sending) = shaken.secrets.tx;
+        let sending = keys::key(sequence, &sending, version)?;
+        let records_max = secrets.records_max().min(records_max);
+        Ok(Self {
+            wire,
+            plain: 0,
+            next: 0,
+            receiving,
+            reading: Reading::Open,
+            without_data: 0,
+            sender: Sender::new(sending, out, records_max),
+            messages: Messages::default(),
+            secrets,
+            version,
+            alpn: shaken.alpn,
+            resumed: shaken.resumed,
+        })
+    }
+
+    /// The version of TLS that was agreed on.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The name of the cipher suite that was agreed on, as rustls writes it: `TLS13_AES_128_GCM_SHA256`, for one.
+    pub fn cipher_suite(&self) -> &'static str {
+        self.secrets.suite().suite().as_str().unwrap_or("unknown")
+    }
+
+    /// The protocol that was agreed on by ALPN, if any was.
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.alpn.as_deref()
+    }
+
+    /// Whether an earlier connection's ticket was taken, which spares the server's certificate.
+    pub fn is_resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// The wire below, for its settings.
+    pub fn get_ref(&self) -> &W {
+        &self.wire
+    }
+
+    /// The wire below, for its settings. Whoever reads from it, or writes to it, breaks the stream.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.wire
+    }
+
+    /// Says `close_notify`: the peer knows then that it has all. What it still sends can be read.
+    ///
+    /// Closing again does nothing.
+    ///
+    /// # Suspends
+    /// While the wire below takes nothing.
+    ///
+    /// # Errors
+    /// What the wire says, or the [`Fault`] that broke the stream before.
+    pub fn close(&mut self) -> io::Result<()> {
+        self.sender.close(&mut self.wire)
+    }
+
+    /// The bytes of records between what is unread and the next record.
+    fn gap(&self) -> usize {
+        self.next - self.plain
+    }
+
+    /// Opens the next record, of `total` bytes, and says whether it brought data.
+    #[inline]
+    fn open(&mut self, total: usize) -> Result<bool, Fault> {
+        let (plain, gap) = (self.plain, self.gap());
+        let end = self.next + total;
+        // Data alone moves, and the rest is read where it is.
+        let to_front = plain > self.receiving.content_max(total);
+        let memory = &mut self.wire.unread_mut()[..end];
+        let opened = self.receiving.open(&mut memory[plain..], gap, to_front)?;
+        if opened.kind != kind::APPLICATION_DATA || opened.len == 0 || self.messages.is_begun() {
+            let start = plain + opened.start;
+            self.control(opened.kind, start, start + opened.len)?;
+            self.skip(end);
+            return Ok(false);
+        }
+        self.without_data = 0;
+        self.plain = plain + opened.len;
+        self.next = end;
+        if !to_front {
+            memory.copy_within(..plain, opened.start);
+            self.wire.consume(opened.start);
+            self.next -= opened.start;
+        }
+        Ok(true)
+    }
+
+    /// The records up to `end` are done with.
+    fn skip(&mut self, end: usize) {
+        if self.plain == 0 {
+            self.wire.consume(end);
+            self.next = 0;
+        } else {
+            self.next = end;
+        }
+    }
+
+    /// A record that brings no data.
+    #[cold]
+    fn control(&mut self, kind: u8, start: usize, end: usize) -> Result<(), Fault> {
+        self.without_data += 1;
+        if self.without_data > WITHOUT_DATA_MAX {
+            return Err(Fault::NoData {
+                max: WITHOUT_DATA_MAX,
+            });
+        }
+        if self.messages.is_begun() && kind != kind::HANDSHAKE {
+            return Err(Fault::Interleaved);
+        }
+        let content = &self.wire.unread()[start..end];
+        match kind {
+            kind::APPLICATION_DATA => Ok(()),
+            kind::ALERT => match post::alert(content, self.version)? {
+                Told::Finished => {
+                    self.reading = Reading::Ended;
+                    Ok(())
+                }
+                Told::Warned => Ok(()),
+            },
+            kind::HANDSHAKE => {
+                let Self {
+                    messages, secrets, ..
+                } = self;
+                let ticket = |body: &[u8]| secrets.keep_ticket(body);
+                match messages.read(content, self.version, ticket)? {
+                    Asked::Nothing => Ok(()),
+                    Asked::KeyUpdate { ours_too } => self.peer_changed_keys(ours_too),
+                    Asked::Renegotiation => {
+                        // A server that is not told has asked for something that it need not get.
+                        drop(self.sender.alert(&mut self.wire, Alert::NO_RENEGOTIATION));
+                        Ok(())
+                    }
+                }
+            }
+            _ => Err(Fault::UnexpectedRecord(kind)),
+        }
+    }
+
+    fn peer_changed_keys(&mut self, ours_too: bool) -> Result<(), Fault> {
+        self.receiving = self.secrets.next_receiving()?;
+        if ours_too && self.sender.may_write().is_ok() {
+            self.sender.update_due = true;
+            // What did not leave now does so before the next data (RFC 8446 section 4.6.3); what broke the way back
+            // is told to who writes next.
+            drop(self.change_keys(true));
+        }
+        Ok(())
+    }
+
+    /// Says that our keys change, and changes them.
+    fn change_keys(&mut self, at_once: bool) -> io::Result<()> {
+        let (wire, message) = (&mut self.wire, post::OUR_KEY_UPDATE);
+        if at_once {
+            self.sender.at_once(wire, kind::HANDSHAKE, &message)?;
+        } else {
+            let message = std::iter::once(&message[..]);
+            self.sender.record(wire, kind::HANDSHAKE, message)?;
+        }
+        match self.secrets.next_sending() {
+            Ok(key) => {
+                self.sender.change(key);
+                Ok(())
+            }
+            Err(fault) => {
+                self.sender.fail(fault);
+                Err(fault.into())
+            }
+        }
+    }
+
+    /// What is to be done before the next record of data, if anything is.
+    #[cold]
+    fn prepare_key(&mut self) -> io::Result<()> {
+        if self.version == Version::Tls13 {
+            return self.change_keys(false);
+        }
+        let fault = Fault::KeysWornOut {
+            records_max: self.sender.records_max(),
+        };
+        Err(self.fail(fault))
+    }
+
+    /// Waits for more of the next record, of which `total` bytes are needed.
+    fn receive(&mut self, total: usize) -> io::Result<()> {
+        if self.next + total > self.wire.capacity() {
+            self.close_gap();
+        }
+        let before = self.wire.unread().len();
+        match self.wire.fill() {
+            Ok(count) if count > before => Ok(()),
+            Ok(_) => {
+                let partial = before - self.next;
+                Err(self.fail(Fault::Truncated { partial }))
+            }
+            Err(error) if send::passes(&error) => Err(error),
+            Err(error) => {
+                self.fail(send::transport(&error));
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives back the gap, for which all that is unread moves to the right.
+    #[cold]
+    fn close_gap(&mut self) {
+        let gap = self.gap();
+        self.wire.unread_mut().copy_within(..self.plain, gap);
+        self.wire.consume(gap);
+        self.next -= gap;
+    }
+
+    /// Breaks the stream, and tells the peer.
+    #[cold]
+    fn fail(&mut self, fault: Fault) -> io::Error {
+        self.reading = Reading::Broken(fault);
+        if let Some(alert) = fault.alert() {
+            // It is broken whether the peer hears of it or not.
+            drop(self.sender.alert(&mut self.wire, alert));
+        }
+        self.sender.fail(fault);
+        fault.into()
+    }
+
+    #[inline]
+    fn prepare_write(&mut self) -> io::Result<()> {
+        self.sender.may_write()?;
+        if self.sender.needs_key() {
+            self.prepare_key()?;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Wire> Wire for Stream<W> {
+    /// Waits until a record has brought more plaintext, and says how much is unread then; the same number as before
+    /// once the peer has said `close_notify`.
+    ///
+    /// Opens one record. Records that bring no data are answered on the way.
+    ///
+    /// # Suspends
+    /// Until a whole record has come; for a millisecond at the most to answer one.
+    ///
+    /// # Errors
+    /// - `TimedOut`, `ECANCELED` (raw), and what else the wire below says: nothing is lost, calling again is safe.
+    /// - [`StorageFull`](io::ErrorKind::StorageFull): [`capacity`](Self::capacity) bytes are unread.
+    /// - [`UnexpectedEof`](io::ErrorKind::UnexpectedEof): the connection ended without `close_notify`.
+    /// - Others: a [`Fault`], which stays.
+    #[inline]
+    fn fill(&mut self) -> io::Result<usize> {
+        loop {
+            match self.reading {
+                Reading::Open => {}
+                Reading::Ended => return Ok(self.plain),
+                Reading::Broken(fault) => return Err(fault.into()),
+            }
+            if self.plain >= self.capacity() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            let arrived = &self.wire.unread()[self.next..];
+            match self.receiving.measure(arrived) {
+                Ok(Some(total)) if total <= arrived.len() => match self.open(total) {
+                    Ok(true) => return Ok(self.plain),
+                    Ok(false) => {}
+                    Err(fault) => return Err(self.fail(fault)),
+                },
+                Ok(total) => self.receive(total.unwrap_or(record::HEADER))?,
+                Err(fault) => return Err(self.fail(fault)),
+            }
+        }
+    }
+
+    #[inline]
+    fn unread(&self) -> &[u8] {
+        &self.wire.unread()[..self.plain]
+    }
+
+    #[inline]
+    fn unread_mut(&mut self) -> &mut [u8] {
+        &mut self.wire.unread_mut()[..self.plain]
+    }
+
+    #[inline]
+    fn consume(&mut self, count: usize) {
+        assert!(
+            count <= self.plain,
+            "cannot consume {count} bytes: {} are unread",
+            self.plain
+        );
+        self.plain -= count;
+        if self.plain == 0 {
+            self.wire.consume(self.next);
+            self.next = 0;
+        } else {
+            self.wire.consume(count);
+            self.next -= count;
+        }
+    }
+
+    /// That of the wire below, less the longest record: while fewer bytes are unread, the next record can come. It
+    /// may bring up to 16 KiB more than this.
+    #[inline]
+    fn capacity(&self) -> usize {
+        self.wire.capacity() - record::RECORD_MAX
+    }
+}
+
+impl<W: Wire> Write for Stream<W> {
+    /// Sends the bytes, at most 16 KiB of them, as one record.
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.prepare_write()?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        self.sender.data(&mut self.wire, bytes)
+    }
+
+    /// Sends the parts in their order, at most 16 KiB of them, as one record.
+    #[inline]
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.prepare_write()?;
+        if parts.iter().all(|part| part.is_empty()) {
+            return Ok(0);
+        }
+        self.sender.data_parts(&mut self.wire, parts)
+    }
+
+    /// Flushes the wire below: nothing is held back here.
+    #[inline]
+    fn flush(&mut self) -> io::Result<()> {
+        self.wire.flush()
+    }
+}
+
+impl<W: Wire> Read for Stream<W> {
+    /// Copies what is unread, waiting for it as [`fill`](Wire::fill) does; 0 once the peer has said `close_notify`.
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() || self.plain == 0 && self.fill()? == 0 {
+            return Ok(0);
+        }
+        let count = buffer.len().min(self.plain);
+        buffer[..count].copy_from_slice(&self.unread()[..count]);
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl<W: Wire> Drop for Stream<W> {
+    fn drop(&mut self) {
+        self.sender.close_at_once(&mut self.wire);
+    }
+}
+
+impl<W: Wire> std::fmt::Debug for Stream<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stream")
+            .field("version", &self.version)
+            .field("cipher_suite", &self.cipher_suite())
+            .field("reading", &self.reading)
+            .field("unread", &self.plain)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,3 @@
+use crate::wire::Step;
+#[allow(dead_code)]
+fn f(_: Step) {}
