@@ -32,7 +32,7 @@ fn play(arbiter: &mut Arbiter, script: &str) -> String {
                 );
             }
             Sequenced::Missing(missing) => {
-                given.push(format!("?{}..{}", missing.start, missing.end))
+                given.push(format!("?{}..{}", missing.start, missing.end));
             }
             Sequenced::Session(session) => given.push(format!("#{session}")),
         };

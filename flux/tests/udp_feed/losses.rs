@@ -70,6 +70,7 @@ fn who_does_not_read_for_a_while_loses_nothing_that_the_kernel_has_room_for() {
         // Room for three or so: far fewer than there are packets.
         let mut feed = socket.into_feed_with(60_000).unwrap();
         let sender = sender();
+        let mut since_starved = 0;
         for round in 0..10 {
             for one in 0..PACKETS {
                 sender
@@ -83,10 +84,13 @@ fn who_does_not_read_for_a_while_loses_nothing_that_the_kernel_has_room_for() {
                     UdpEvent::Packet(packet) => {
                         assert_eq!(number(&packet), round * PACKETS + next);
                         next += 1;
+                        since_starved += 1;
                     }
                     UdpEvent::Starved { packets } => {
-                        // After as many packets as there is room for, and not before.
-                        assert!(packets == feed.packets() && next >= 2, "{next}");
+                        assert_eq!(packets, feed.packets());
+                        // The request was made again when half of the buffers were free.
+                        assert!(since_starved >= packets / 2, "{since_starved} packets");
+                        since_starved = 0;
                         starved += 1;
                     }
                     UdpEvent::Dropped { datagrams } => panic!("{datagrams} dropped"),

@@ -174,11 +174,12 @@ fn follow(
             UdpEvent::Packet(packet) => {
                 tally.truncated += u64::from(packet.is_truncated());
                 let header = Header::of(&packet).map_err(|error| error.to_string())?;
-                if header.count == 0 && header.first == end {
-                    return Ok(tally);
+                // Said again and again by the exchange, once it has sent all.
+                let over = header.count == 0 && header.first == end;
+                if !over {
+                    tally.packets += 1;
+                    progress.received.fetch_add(1, Ordering::Relaxed);
                 }
-                tally.packets += 1;
-                progress.received.fetch_add(1, Ordering::Relaxed);
                 let at = packet.received_at().unwrap_or_else(SystemTime::now);
                 let span = Span {
                     session: header.session.into(),
@@ -188,6 +189,9 @@ fn follow(
                 desk.borrow_mut().give(|arbiter, deliver| {
                     arbiter.offer(line, span, &packet, since_1970(at), deliver);
                 });
+                if over {
+                    return Ok(tally);
+                }
             }
             UdpEvent::Dropped { datagrams } => {
                 tally.dropped += u64::from(datagrams);

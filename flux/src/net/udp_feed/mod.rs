@@ -145,8 +145,11 @@ pub enum UdpEvent<'a> {
         datagrams: u32,
     },
     /// The feed's buffers were full of packets that were not asked for yet, so that the kernel stopped receiving into
-    /// them. Nothing was lost by that: what came meanwhile waits in the socket's receive buffer, and is received from
-    /// there once buffers have come free.
+    /// them. Nothing was lost by that: what has come meanwhile, if anything has, waits in the socket's receive buffer,
+    /// and is received from there since half of the buffers have come free.
+    ///
+    /// It comes after the packet that took the last buffer. A feed that sees it has a fiber that is late; where each
+    /// call is a receive of its own there is no such thing.
     Starved {
         /// How many packets the feed had room for.
         packets: usize,
