@@ -158,6 +158,10 @@ pub mod timer;
 #[cfg(all(unix, feature = "tls"))]
 pub mod tls;
 #[cfg(unix)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "much of it serves `io_uring` alone")
+)]
 mod tray;
 mod wheel;
 #[cfg(all(feature = "ws", unix))] // Windows: flux has no sockets there

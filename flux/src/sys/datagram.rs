@@ -183,6 +183,7 @@ impl Arrived {
         let mut header: MessageHeader = unsafe { mem::zeroed() };
         header.msg_control = buffer.as_ptr().wrapping_add(CONTROL_AT).cast();
         #[allow(
+            clippy::cast_lossless,
             clippy::cast_possible_truncation,
             clippy::unnecessary_cast,
             reason = "at most CONTROL_BYTES, whatever the system's type for it"
