@@ -44,7 +44,7 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("webpki_roots", &["tls/"]),
 ];
 /// The rooms in which a file may open `unsafe_code`.
-const UNSAFE_ROOMS: [&str; 12] = [
+const UNSAFE_ROOMS: [&str; 13] = [
     "sys",
     "list",
     "op",
@@ -57,6 +57,7 @@ const UNSAFE_ROOMS: [&str; 12] = [
     "task",
     "net",
     "sync",
+    "ws",
 ];
 /// A file that is longer has a wall to find.
 const LINES_MAX: usize = 450;

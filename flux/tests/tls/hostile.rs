@@ -5,9 +5,9 @@ use std::io::{ErrorKind, Write};
 use flux::net::Wire;
 use flux::tls::{Alert, Fault};
 
-use crate::certificates::{Offer, offers, tls12, tls13};
+use crate::certificates::{Offer, offers};
 use crate::forged::Forger;
-use crate::{Random, connected, fault, fill_all};
+use crate::{Random, connected, fault, fill_all, tls12, tls13};
 
 const ALERT: u8 = 21;
 const HANDSHAKE: u8 = 22;
