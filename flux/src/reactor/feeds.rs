@@ -11,7 +11,7 @@
 )]
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -112,9 +112,11 @@ impl Reactor {
         Ok(())
     }
 
-    /// Lets a feed go that somebody opened; its slot is free as soon as the kernel is done with it.
-    pub(crate) fn close_feed(&self, slot: u32, by_kernel: bool) {
+    /// Lets a feed go that somebody opened, and its socket: the slot is free, and the socket closed, as soon as the
+    /// kernel is done with them.
+    pub(crate) fn close_feed(&self, slot: u32, by_kernel: bool, socket: OwnedFd) {
         let slot = self.feeds.slot(slot);
+        slot.keep(socket);
         slot.landing().close();
         if slot.is_armed() {
             // SAFETY: armed, so that it was submitted to this engine.

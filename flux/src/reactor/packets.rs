@@ -12,7 +12,7 @@
 )]
 
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::RawFd;
 use std::time::Duration;
 
 use super::Reactor;
@@ -49,12 +49,6 @@ impl Reactor {
             self.keep_asking(slot, fd);
         }
         Ok((landing.index(), by_kernel))
-    }
-
-    /// Lets a feed of datagrams go, and its socket, which is closed as soon as the kernel is done with it.
-    pub(crate) fn close_packets(&self, slot: u32, by_kernel: bool, socket: OwnedFd) {
-        self.feeds.slot(slot).keep(socket);
-        self.close_feed(slot, by_kernel);
     }
 
     /// Lends what is free, and makes the request again where it has ended and may be.

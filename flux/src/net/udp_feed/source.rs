@@ -194,7 +194,7 @@ impl Drop for Source {
         // Where there is no reactor, or another one, its own has ended and has seen to the kernel.
         let _told = current::try_with(|reactor| {
             if reactor.has_feed_of(&self.feeds) {
-                reactor.close_packets(self.slot, self.by_kernel, socket.into());
+                reactor.close_feed(self.slot, self.by_kernel, socket.into());
             }
         });
     }
