@@ -224,6 +224,15 @@ fn levels(
     into: &mut Vec<Level>,
 ) -> Result<(), BinanceError> {
     cursor.array(|level| {
+        // As Binance writes it; whatever else is right is read below.
+        let quick = level.pair(
+            |text| decimal::leading(text, decimals.price),
+            |text| decimal::leading(text, decimals.quantity),
+        );
+        if let Some((price, quantity)) = quick {
+            into.push(Level { price, quantity });
+            return Ok(());
+        }
         let (mut price, mut quantity) = (None, None);
         level.array(|element| {
             if price.is_none() {

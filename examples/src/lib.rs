@@ -24,6 +24,7 @@ pub mod random;
 pub mod recording;
 pub mod report;
 pub mod scan;
+mod side;
 pub mod stamp;
 pub mod sync;
 pub mod text_book;

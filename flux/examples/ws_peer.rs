@@ -79,7 +79,7 @@ fn echo(socket: &mut WebSocket<Feed>) -> Result<(), Error> {
 
 fn serve(address: SocketAddr) -> Result<(), Fault> {
     let listener = TcpListener::bind(address)?;
-    println!("listening");
+    println!("listening on {}", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;

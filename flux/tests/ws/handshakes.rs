@@ -240,6 +240,9 @@ fn answered(
     (connected, asked)
 }
 
+/// Makes an answer of the `Sec-WebSocket-Accept` that belongs to the request.
+type Makes = fn(&str) -> String;
+
 /// An answer that belongs to the request, but for the empty line.
 fn good(accept: &str) -> String {
     format!("{GOOD}Sec-WebSocket-Accept: {accept}\r\n")
@@ -283,7 +286,7 @@ fn a_client_asks_what_it_was_told_to_and_reads_the_frame_that_comes_with_the_ans
 fn an_answer_that_does_not_belong_to_the_request_is_refused_by_name() {
     use HandshakeError as E;
 
-    let cases: [(fn(&str) -> String, E); 9] = [
+    let cases: [(Makes, E); 9] = [
         (|accept| good(&accept.to_lowercase()), E::Accept),
         (|_| GOOD.to_owned(), E::Header("Sec-WebSocket-Accept")),
         (

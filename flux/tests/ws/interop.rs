@@ -175,7 +175,7 @@ fn our_server_and_their_client() {
             loop {
                 match socket.read().unwrap() {
                     tungstenite::Message::Pong(payload) => {
-                        assert_eq!(payload[..], [pongs.next().unwrap()])
+                        assert_eq!(payload[..], [pongs.next().unwrap()]);
                     }
                     message => {
                         assert_eq!(message, tungstenite::Message::binary(&b"in parts"[..]));

@@ -109,15 +109,15 @@ fn each_malformed_frame_is_refused_by_name_and_the_other_side_told() {
         violates(end, &made(0x88, b"\x03\xe8\xff"), Violation::CloseReason);
         // A length in more bytes than it needs, or of more than there can be.
         let mask = made(0x82, b"")[1];
-        violates(end, &[0x82, mask | 126, 0, 125], Violation::Length);
+        violates(end, &[0x82, mask + 126, 0, 125], Violation::Length);
         violates(
             end,
-            &[0x82, mask | 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
+            &[0x82, mask + 127, 0, 0, 0, 0, 0, 0, 0xff, 0xff],
             Violation::Length,
         );
         violates(
             end,
-            &[0x82, mask | 127, 0x80, 0, 0, 0, 0, 0, 0, 0],
+            &[0x82, mask + 127, 0x80, 0, 0, 0, 0, 0, 0, 0],
             Violation::LengthSign,
         );
     }
@@ -131,7 +131,7 @@ fn each_malformed_frame_is_refused_by_name_and_the_other_side_told() {
 
 /// The beginning of a binary frame that claims to be so long.
 fn claim(end: End, len: u64) -> Vec<u8> {
-    let mut bytes = end.frame(0x82, &[0; 70_000]);
+    let mut bytes = end.frame(0x82, &vec![0; 70_000]);
     let key = if end == End::Server { 4 } else { 0 };
     bytes[2..10].copy_from_slice(&len.to_be_bytes());
     bytes.truncate(10 + key);

@@ -1,12 +1,11 @@
 //! Sending: how many writes, what a wire that is full leaves, and how a connection is closed from this side.
 
-use flux::ws::{Config, Error, Kind, Misuse, WebSocket, code};
+use flux::ws::{Config, Error, Kind, Misuse, code};
 
-use crate::wire::{ENDS, End, Memory, Step, frames};
+use crate::wire::{ENDS, End, Step, frames};
 
 const CAPACITY: usize = 8 << 10;
 
-/// What the methods of a socket are called with, and what goes out.
 #[test]
 fn each_frame_is_one_write_when_it_fits_and_arrives_as_it_was_sent() {
     for end in ENDS {
@@ -157,17 +156,18 @@ fn a_long_message_that_was_stopped_ends_sending_by_name_and_not_reading() {
     }
 }
 
+#[track_caller]
+fn misuse(result: Result<(), Error>, expected: Misuse) {
+    match result {
+        Err(Error::Misuse(misuse)) => assert_eq!(misuse, expected),
+        other => panic!("{other:?}, not {expected:?}"),
+    }
+}
+
 #[test]
 fn what_cannot_be_sent_is_refused_and_nothing_goes_out() {
     for end in ENDS {
         let (mut socket, seen) = end.over(CAPACITY, Config::new(), []);
-        #[track_caller]
-        fn misuse(result: Result<(), Error>, expected: Misuse) {
-            assert!(
-                matches!(&result, Err(Error::Misuse(misuse)) if *misuse == expected),
-                "{result:?}"
-            );
-        }
         misuse(socket.ping(&[0; 126]), Misuse::Payload(126));
         misuse(socket.pong(&[0; 126]), Misuse::Payload(126));
         misuse(socket.close(1005, ""), Misuse::Code(1005));
@@ -245,10 +245,9 @@ fn the_other_sides_end_is_an_error_before_its_close_frame_and_none_after_it() {
 
 #[test]
 fn a_fault_is_told_in_a_close_frame_that_says_which() {
-    let mut socket: WebSocket<Memory>;
     for end in ENDS {
-        let seen;
-        (socket, seen) = end.over(CAPACITY, Config::new(), [Step::Bytes(end.frame(0x83, b""))]);
+        let (mut socket, seen) =
+            end.over(CAPACITY, Config::new(), [Step::Bytes(end.frame(0x83, b""))]);
         assert!(socket.read().is_err());
         let sent = frames(end, &seen.borrow().sent);
         let said = b"\x03\xeaa frame has the opcode 0x3, which means nothing".to_vec();

@@ -33,8 +33,10 @@ pub(crate) struct Seen {
     pub(crate) high_water: usize,
 }
 
+type Answering = dyn Fn(&str) -> Vec<Step>;
+
 /// Makes the answer to a request, in pieces.
-struct Answer(Box<dyn Fn(&str) -> Vec<Step>>);
+struct Answer(Box<Answering>);
 
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -199,11 +201,11 @@ pub(crate) fn frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> 
     match payload.len() {
         len @ 0..=125 => bytes.push(masked | u8::try_from(len).unwrap()),
         len @ 126..=0xffff => {
-            bytes.push(masked | 126);
+            bytes.push(masked + 126);
             bytes.extend(u16::try_from(len).unwrap().to_be_bytes());
         }
         len => {
-            bytes.push(masked | 127);
+            bytes.push(masked + 127);
             bytes.extend((len as u64).to_be_bytes());
         }
     }
