@@ -63,6 +63,18 @@ pub struct Diff {
     pub asks: Vec<Level>,
 }
 
+impl Diff {
+    /// A diff with room for that many levels a side; it takes more when it must.
+    #[must_use]
+    pub fn with_room(levels: usize) -> Self {
+        Self {
+            ids: Ids::default(),
+            bids: Vec::with_capacity(levels),
+            asks: Vec::with_capacity(levels),
+        }
+    }
+}
+
 /// A REST depth snapshot.
 #[derive(Debug, Default)]
 pub struct Snapshot {
