@@ -121,7 +121,7 @@ fn a_message_of_one_frame_is_not_moved_however_it_comes() {
 
 #[test]
 fn of_a_short_part_and_a_long_one_the_short_one_is_moved() {
-    let long = [&[0x00, 126, 0xc3, 0x50][..], &[7; 50_000]].concat();
+    let long = [&[0x00, 126, 0xc3, 0x50][..], &vec![7; 50_000]].concat();
     costs_little("short and long", &message(200, &long, 1), 50_200);
     // The last of the ways it came was all at once.
     assert_eq!(MOVED.get(), 200);
