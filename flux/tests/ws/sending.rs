@@ -45,7 +45,7 @@ fn each_frame_is_one_write_when_it_fits_and_arrives_as_it_was_sent() {
 fn every_length_goes_through_a_small_buffer_and_a_wire_that_takes_little() {
     for end in ENDS {
         for most in [1, 7, 1000, usize::MAX] {
-            let (mut socket, seen) = end.over(CAPACITY, Config::new().send_buffer(200), []);
+            let (mut socket, seen) = end.over(CAPACITY, Config::new().send_buffer(201), []);
             for len in [
                 0, 1, 125, 126, 186, 187, 188, 189, 198, 199, 200, 1000, 65_535, 65_536,
             ] {
@@ -100,6 +100,54 @@ fn what_a_stopped_send_left_goes_before_the_next() {
         socket.send_text("third").unwrap();
         let sent = frames(end, &seen.borrow().sent);
         assert_eq!(sent, [(0x81, b"first".to_vec()), (0x81, b"third".to_vec())]);
+    }
+}
+
+#[test]
+fn what_a_stopped_send_left_goes_before_a_read_waits_and_before_a_ping_is_taken() {
+    for end in ENDS {
+        let script = [
+            Step::Bytes(end.frame(0x82, b"x")),
+            Step::Bytes(end.frame(0x89, b"ping")),
+        ];
+        let (mut socket, seen) = end.over(CAPACITY, Config::new(), script);
+        seen.borrow_mut().takes = [Some(2), None].into();
+        assert!(matches!(socket.send_text("asked"), Err(Error::Io(_))));
+        assert_eq!(socket.read().unwrap().unwrap().as_bytes(), b"x");
+        assert_eq!(socket.unsent(), 0, "the other side may wait for it");
+
+        seen.borrow_mut().takes = [Some(2), None].into();
+        assert!(matches!(socket.send_text("again"), Err(Error::Io(_))));
+        // Room for that comes to an end before the ping is answered.
+        seen.borrow_mut().takes = [Some(5), None, Some(5), None].into();
+        for _ in 0..2 {
+            assert!(matches!(socket.read(), Err(Error::Io(_))));
+        }
+        assert!(matches!(socket.read(), Err(Error::UnexpectedEof)));
+        let sent = frames(end, &seen.borrow().sent);
+        let expected = [(0x81, "asked"), (0x81, "again"), (0x8a, "ping")];
+        assert!(
+            sent.iter()
+                .map(|(first, payload)| (*first, &payload[..]))
+                .eq(expected.map(|(first, text)| (first, text.as_bytes())))
+        );
+    }
+}
+
+#[test]
+fn a_ping_that_is_there_waits_for_the_room_that_its_answer_needs() {
+    for end in ENDS {
+        let bytes = [end.frame(0x82, b"x"), end.frame(0x89, b"ping")].concat();
+        let (mut socket, seen) = end.over(CAPACITY, Config::new(), [Step::Bytes(bytes)]);
+        assert_eq!(socket.read().unwrap().unwrap().as_bytes(), b"x");
+        seen.borrow_mut().takes = [Some(2), None, None].into();
+        assert!(matches!(socket.send_text("first"), Err(Error::Io(_))));
+        assert!(matches!(socket.read(), Err(Error::Io(_))));
+        assert_eq!(socket.pings(), 0);
+        assert!(matches!(socket.read(), Err(Error::UnexpectedEof)));
+        assert_eq!(socket.pings(), 1);
+        let sent = frames(end, &seen.borrow().sent);
+        assert_eq!(sent, [(0x81, b"first".to_vec()), (0x8a, b"ping".to_vec())]);
     }
 }
 
