@@ -36,7 +36,7 @@ mod linux {
             ("flat out, 16 a send", Pace::FlatOut(16), 1_000_000),
         ];
         let mut groups = Vec::new();
-        for lineup in Lineup::ALL {
+        for lineup in Lineup::OF_FEEDS {
             for (name, pace, full) in paces {
                 let messages = args.size.pick(full, 1_000);
                 groups.push(lineup.group("feed", name, 15, move |server| {

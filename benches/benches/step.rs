@@ -27,8 +27,11 @@ mod linux {
 
     pub(crate) fn groups(args: &Args) -> Vec<Group<'static>> {
         let mut groups = Vec::new();
-        for lineup in Lineup::ALL {
+        for lineup in Lineup::OF_FEEDS {
             for (work, name) in [(Work::Feed, "step feed"), (Work::Echo, "step echo")] {
+                if work == Work::Echo && lineup == Lineup::Feeds {
+                    continue;
+                }
                 for connections in [1, 4, 16] {
                     let messages = args.size.pick(100_000, 2_048);
                     let steps = messages / connections as u64;

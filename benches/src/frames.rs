@@ -105,6 +105,41 @@ pub fn stamp(payload: &[u8]) -> Option<u64> {
     words.get(1).map(|word| u64::from_le_bytes(*word))
 }
 
+/// Sums every message that is whole in `bytes`, shows its payload to `on_message`, and returns how many bytes these
+/// were.
+///
+/// # Errors
+/// If the bytes cannot be a message: they come from our own writer, so a contender has mixed them up.
+#[inline]
+pub fn take(
+    bytes: &[u8],
+    tally: &mut Tally,
+    mut on_message: impl FnMut(&[u8]),
+) -> Result<usize, Fault> {
+    let mut start = 0;
+    while let Some((prefix, rest)) = bytes[start..].split_first_chunk::<PREFIX>() {
+        let length = u32::from_le_bytes(*prefix) as usize;
+        if !length.is_multiple_of(WORD) || length > MESSAGE_MAX - PREFIX {
+            return Err(format!(
+                "message {} of this connection claims {length} bytes of payload",
+                tally.messages
+            )
+            .into());
+        }
+        let Some(payload) = rest.get(..length) else {
+            break;
+        };
+        let (words, _) = payload.as_chunks::<WORD>();
+        let sum = words.iter().fold(0, |sum: u64, word| {
+            sum.wrapping_add(u64::from_le_bytes(*word))
+        });
+        tally.add(Tally { messages: 1, sum });
+        on_message(payload);
+        start += PREFIX + length;
+    }
+    Ok(start)
+}
+
 /// Bytes received on one connection, and the messages found in them.
 ///
 /// Receive into [`space`](Self::space), then tell [`received`](Self::received) how much came.
@@ -139,35 +174,11 @@ impl Frames {
     /// # Errors
     /// If the bytes cannot be a message: they come from our own writer, so a contender has mixed them up.
     #[inline]
-    pub fn received(
-        &mut self,
-        count: usize,
-        mut on_message: impl FnMut(&[u8]),
-    ) -> Result<u64, Fault> {
+    pub fn received(&mut self, count: usize, on_message: impl FnMut(&[u8])) -> Result<u64, Fault> {
         self.end += count;
         let before = self.tally.messages;
-        while let Some((prefix, rest)) =
-            self.buffer[self.start..self.end].split_first_chunk::<PREFIX>()
-        {
-            let length = u32::from_le_bytes(*prefix) as usize;
-            if !length.is_multiple_of(WORD) || length > MESSAGE_MAX - PREFIX {
-                return Err(format!(
-                    "message {} of this connection claims {length} bytes of payload",
-                    self.tally.messages
-                )
-                .into());
-            }
-            let Some(payload) = rest.get(..length) else {
-                break;
-            };
-            let (words, _) = payload.as_chunks::<WORD>();
-            let sum = words.iter().fold(0, |sum: u64, word| {
-                sum.wrapping_add(u64::from_le_bytes(*word))
-            });
-            self.tally.add(Tally { messages: 1, sum });
-            on_message(payload);
-            self.start += PREFIX + length;
-        }
+        let unread = &self.buffer[self.start..self.end];
+        self.start += take(unread, &mut self.tally, on_message)?;
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
         } else if self.buffer.len() - self.end < MESSAGE_MAX {

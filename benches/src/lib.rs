@@ -4,6 +4,7 @@
 //! benches/*.rs ──▶ harness   rounds in alternation, ratios, tables, goals
 //!              ──▶ servers   raw (the limits), flux, tokio: the same work for each
 //!              ──▶ load      the peer on the other core
+//!              ──▶ hot       from a WebSocket's frame to the order book, with all that is between
 //!              ──▶ timers    deadlines by the thousand, for flux, tokio, and std
 //!                  frames, sockets, watch: what all servers and the load have in common
 //! ```
@@ -23,7 +24,13 @@ pub mod bare;
 #[cfg(target_os = "linux")]
 mod epoll;
 #[cfg(target_os = "linux")]
+pub mod floor;
+#[cfg(target_os = "linux")]
+pub mod hot;
+#[cfg(target_os = "linux")]
 pub mod load;
+#[cfg(target_os = "linux")]
+pub mod memory;
 #[cfg(target_os = "linux")]
 pub mod network;
 #[cfg(target_os = "linux")]

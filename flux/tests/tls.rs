@@ -23,7 +23,7 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use certificates::{Authority, HOST, Offer};
+use certificates::{Authority, HOST, Offer, offers};
 use flux::net::Wire;
 use flux::tls::{Connector, Error, Fault, Stream};
 use memory::{Memory, Peer};
@@ -31,8 +31,17 @@ use rustls::ServerConfig;
 
 const CAPACITY: usize = 64 << 10;
 
+fn tls13() -> Offer {
+    offers()[0]
+}
+
+fn tls12() -> Offer {
+    offers()[3]
+}
+
 /// What a test needs of both ends, before they are connected.
 struct Ends {
+    authority: Authority,
     config: Arc<ServerConfig>,
     connector: Connector,
 }
@@ -43,7 +52,13 @@ impl Ends {
         Self {
             config: authority.server(HOST, (2020, 2090), offer),
             connector: Connector::new(authority.roots()),
+            authority,
         }
+    }
+
+    /// A connector that has no tickets.
+    fn fresh(&self) -> Connector {
+        Connector::new(self.authority.roots())
     }
 
     fn connect(&self) -> (Stream<Memory>, Rc<RefCell<Peer>>) {

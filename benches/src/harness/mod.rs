@@ -179,6 +179,14 @@ fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
 ///
 /// `groups` is given the size, so that a smoke run (in `cargo test`) makes small ones.
 pub fn main<'a>(name: &str, groups: impl FnOnce(&Args) -> Vec<Group<'a>>) -> ExitCode {
+    try_main(name, |args| Ok(groups(args)))
+}
+
+/// The same for a bench whose groups need something that may be missing.
+pub fn try_main<'a>(
+    name: &str,
+    groups: impl FnOnce(&Args) -> Result<Vec<Group<'a>>, Fault>,
+) -> ExitCode {
     let args = match Args::parse(std::env::args().skip(1)) {
         Ok(args) => args,
         Err(sentence) => {
@@ -196,8 +204,15 @@ pub fn main<'a>(name: &str, groups: impl FnOnce(&Args) -> Vec<Group<'a>>) -> Exi
         eprintln!("{name}: not pinned to core {SERVER_CORE}, so expect more noise: {error}");
     }
     println!("{}", table::heading(name, args.size));
+    let groups = match groups(&args) {
+        Ok(groups) => groups,
+        Err(fault) => {
+            eprintln!("{name}: {fault}");
+            return ExitCode::FAILURE;
+        }
+    };
     let mut ran = 0;
-    for group in groups(&args) {
+    for group in groups {
         if !group.sides.iter().any(|side| args.wants_group(&side.title)) {
             continue;
         }

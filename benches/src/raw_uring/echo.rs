@@ -10,7 +10,7 @@ use std::net::TcpStream;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
 
-use super::{Handler, Requests, Wait, length, run};
+use super::{Answer, Handler, Requests, Wait, length, run};
 use crate::Fault;
 use crate::servers::ECHO_BUFFER;
 use crate::sys::send_now;
@@ -99,10 +99,10 @@ impl<W: Watch> Handler for Server<'_, W> {
         &mut self,
         requests: &mut Requests<'_>,
         token: u64,
-        result: i32,
+        answer: Answer,
     ) -> Result<bool, Fault> {
         let connection = &mut self.connections[(token >> 1) as usize];
-        let count = length(result)?;
+        let count = length(answer.result)?;
         if token & SEND != 0 {
             connection.unsent.start += count;
             if !connection.unsent.is_empty() {

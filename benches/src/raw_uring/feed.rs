@@ -8,7 +8,7 @@
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
 
-use super::{Handler, Requests, Wait, length, run};
+use super::{Answer, Handler, Requests, Wait, length, run};
 use crate::Fault;
 use crate::frames::{Frames, Tally};
 use crate::watch::Watch;
@@ -57,10 +57,10 @@ impl<W: Watch> Handler for Receiver<'_, W> {
         &mut self,
         requests: &mut Requests<'_>,
         token: u64,
-        result: i32,
+        answer: Answer,
     ) -> Result<bool, Fault> {
         let connection = &mut self.connections[token as usize];
-        let count = length(result)?;
+        let count = length(answer.result)?;
         if count == 0 {
             self.open -= 1;
             return Ok(self.open > 0);

@@ -2,16 +2,21 @@
 //!
 //! Same set-up flags, same registered ring descriptor, same ops: one plain RECV per connection into the
 //! connection's own buffer, re-armed after each message; `send` tried inline first. One enter per turn: what
-//! task work is left over, the next enter picks up. No fibers, no queue between completion and handler, no
+//! task work is left over, the next enter picks up. `stream` is the limit of feeds that never copy: one multishot
+//! RECV per connection into memory that is mapped twice. No fibers, no queue between completion and handler, no
 //! timers, no cancellation: less than this nobody can do with these ops.
 
 #![allow(unsafe_code, reason = "submission of requests that point into buffers")]
 
 mod echo;
 mod feed;
+mod ring;
+mod stream;
 
 pub use echo::echo;
 pub use feed::feed;
+pub use stream::feed_in_place;
+pub(crate) use stream::{Sink, stream};
 
 use std::io;
 use std::mem::ManuallyDrop;
@@ -76,15 +81,33 @@ impl Requests<'_> {
     }
 }
 
+/// What the kernel has to say about a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Answer {
+    /// A length, or `-errno`.
+    pub(crate) result: i32,
+    /// The completion's flags.
+    pub(crate) flags: u32,
+}
+
 /// What a loop calls back.
 pub(crate) trait Handler {
+    /// Registers what the requests need.
+    fn prepare(&mut self, _: &Submitter<'_>) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Puts in the first requests.
     fn begin(&mut self, requests: &mut Requests<'_>);
 
-    /// Takes the result of the request with this token, and may put in more. `false`: nothing is in flight
+    /// Takes the answer to the request with this token, and may put in more. `false`: nothing is in flight
     /// any more and nothing will be, so the loop ends.
-    fn done(&mut self, requests: &mut Requests<'_>, token: u64, result: i32)
-    -> Result<bool, Fault>;
+    fn done(
+        &mut self,
+        requests: &mut Requests<'_>,
+        token: u64,
+        answer: Answer,
+    ) -> Result<bool, Fault>;
 }
 
 /// Runs a loop on a fresh ring to its end, and gives the handler back.
@@ -103,6 +126,7 @@ pub(crate) fn run<H: Handler>(wait: Wait, handler: H) -> Result<H, Fault> {
     // Split once: the registration lives in this `Submitter`, another one would not have it.
     let (mut submitter, queue, mut completions) = ring.split();
     submitter.register_ring_fd()?;
+    handler.prepare(&submitter)?;
     let mut requests = Requests { queue };
     let ended = turns(
         wait,
@@ -164,7 +188,11 @@ fn reap(
     completions.sync();
     let mut go_on = true;
     for completion in &mut *completions {
-        go_on &= handler.done(requests, completion.user_data(), completion.result())?;
+        let answer = Answer {
+            result: completion.result(),
+            flags: completion.flags(),
+        };
+        go_on &= handler.done(requests, completion.user_data(), answer)?;
     }
     // The head is published here and nowhere else: without it the next enter counts consumed entries as
     // new ones and returns at once.

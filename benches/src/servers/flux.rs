@@ -9,7 +9,7 @@ use flux::{Builder, Config, Core, EventEngine, Idle, StackClass};
 
 use super::ECHO_BUFFER;
 use crate::Fault;
-use crate::frames::{Frames, Tally};
+use crate::frames::{self, Frames, Tally};
 use crate::raw_uring::Wait;
 use crate::tasks::flux::join;
 use crate::watch::Watch;
@@ -49,12 +49,13 @@ impl Setup {
 
 /// One fiber per connection, all started before the first is joined.
 fn run<T: 'static>(
+    config: Config,
     streams: Vec<StdStream>,
     setup: Setup,
     serve: impl Fn(TcpStream) -> Result<T, Fault> + Clone + 'static,
 ) -> Result<Vec<T>, Fault> {
     let count = streams.len();
-    Config::new()
+    config
         .engine(setup.engine)
         // The harness has pinned this thread.
         .core(Core::None)
@@ -83,7 +84,7 @@ pub(super) fn echo<W: Watch>(
     setup: Setup,
 ) -> Result<(), Fault> {
     let watch = Arc::clone(watch);
-    run(streams, setup, move |mut stream| {
+    run(Config::new(), streams, setup, move |mut stream| {
         let mut buffer = [0; ECHO_BUFFER];
         loop {
             let count = stream.read(&mut buffer)?;
@@ -103,7 +104,7 @@ pub(super) fn feed<W: Watch>(
     setup: Setup,
 ) -> Result<Tally, Fault> {
     let watch = Arc::clone(watch);
-    let tallies = run(streams, setup, move |mut stream| {
+    let tallies = run(Config::new(), streams, setup, move |mut stream| {
         let mut frames = Frames::default();
         loop {
             let count = stream.read(frames.space())?;
@@ -112,6 +113,31 @@ pub(super) fn feed<W: Watch>(
             }
             let messages = frames.received(count, |payload| watch.message(payload))?;
             watch.seen(messages);
+        }
+    })?;
+    Ok(tallies.into_iter().sum())
+}
+
+/// The same without a copy: what comes is summed where it lands.
+pub(super) fn feed_in_place<W: Watch>(
+    streams: Vec<StdStream>,
+    watch: &Arc<W>,
+    setup: Setup,
+) -> Result<Tally, Fault> {
+    let watch = Arc::clone(watch);
+    let config = Config::new().feeds(streams.len());
+    let tallies = run(config, streams, setup, move |stream| {
+        let mut feed = stream.into_feed()?;
+        let mut tally = Tally::default();
+        loop {
+            let before = feed.unread().len();
+            if feed.fill()? == before {
+                return Ok(tally);
+            }
+            let known = tally.messages;
+            let taken = frames::take(feed.unread(), &mut tally, |payload| watch.message(payload))?;
+            feed.consume(taken);
+            watch.seen(tally.messages - known);
         }
     })?;
     Ok(tallies.into_iter().sum())

@@ -12,22 +12,33 @@ pub enum Lineup {
     Uring,
     /// flux on epoll.
     Epoll,
+    /// flux with feeds, where the kernel fills their memory by itself; and flux that reads.
+    Feeds,
 }
 
 impl Lineup {
-    /// All, in the order in which they are measured.
+    /// Those that can do all work, in the order in which they are measured.
     pub const ALL: [Self; 2] = [Self::Uring, Self::Epoll];
+    /// Those that can receive a feed.
+    pub const OF_FEEDS: [Self; 3] = [Self::Uring, Self::Epoll, Self::Feeds];
 
     /// The contenders; flux comes first, then its limit.
     #[must_use]
-    pub fn servers(self) -> [Server; 3] {
+    pub fn servers(self) -> &'static [Server] {
         match self {
-            Self::Uring => [
+            Self::Uring => &[
                 Server::Flux(Wait::Block),
                 Server::Raw(Wait::Block),
                 Server::Tokio,
             ],
-            Self::Epoll => [Server::FluxOnEpoll, Server::RawEpoll, Server::Tokio],
+            Self::Epoll => &[Server::FluxOnEpoll, Server::RawEpoll, Server::Tokio],
+            Self::Feeds => &[
+                Server::FluxFeed(Wait::Block),
+                Server::RawFeed(Wait::Block),
+                Server::Tokio,
+                Server::Flux(Wait::Block),
+                Server::FluxFeedOnEpoll,
+            ],
         }
     }
 
@@ -42,9 +53,10 @@ impl Lineup {
         let on = match self {
             Self::Uring => "",
             Self::Epoll => " on epoll",
+            Self::Feeds => " in place",
         };
         let mut group = Group::new(format!("{work}{on}, {what}"), "ns/msg", rounds);
-        for server in self.servers() {
+        for &server in self.servers() {
             group = group.contender(server.name(), move || run(server));
         }
         for goal in self.goals() {
@@ -54,16 +66,16 @@ impl Lineup {
     }
 
     fn goals(self) -> Vec<Goal> {
-        let [flux, limit, other] = self.servers().map(Server::name);
-        let at_most = |over, at_most| Goal::Ratio {
-            contender: flux,
-            over,
+        let at_most = |other: usize, at_most| Goal::Ratio {
+            contender: self.servers()[0].name(),
+            over: self.servers()[other].name(),
             at_most,
         };
         match self {
-            Self::Uring => vec![at_most(limit, 1.03)],
+            Self::Uring => vec![at_most(1, 1.03)],
             // The same kernel interface on both sides: dearer than tokio there is no reason to be.
-            Self::Epoll => vec![at_most(limit, 1.03), at_most(other, 1.0)],
+            Self::Epoll => vec![at_most(1, 1.03), at_most(2, 1.0)],
+            Self::Feeds => vec![at_most(1, 1.02), at_most(2, 0.85)],
         }
     }
 }

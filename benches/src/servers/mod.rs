@@ -28,11 +28,17 @@ pub(crate) const ECHO_BUFFER: usize = 4096;
 pub enum Server {
     /// Callbacks on a ring: the limit.
     Raw(Wait),
+    /// Callbacks on a ring, with memory that the kernel fills by itself: the limit of feeds that never copy.
+    RawFeed(Wait),
     /// Callbacks on epoll: the limit of what has no ring.
     RawEpoll,
     /// One fiber per connection, plain `read` and `write`.
     Flux(Wait),
-    /// The same, spinning, with sockets that the core asks itself.
+    /// One fiber per connection, and a `Feed` instead of `read`.
+    FluxFeed(Wait),
+    /// The same as [`FluxFeed`](Self::FluxFeed), on the engine for kernels that refuse a ring.
+    FluxFeedOnEpoll,
+    /// As [`Flux`](Self::Flux), spinning, with sockets that the core asks itself.
     FluxHot,
     /// As [`Flux`](Self::Flux), with the engine for kernels that refuse a ring.
     FluxOnEpoll,
@@ -49,10 +55,15 @@ impl Server {
         match self {
             Self::Raw(Wait::Block) => "raw io_uring",
             Self::Raw(Wait::Spin) => "raw io_uring, spinning",
+            Self::RawFeed(Wait::Block) => "raw feed",
+            Self::RawFeed(Wait::Spin) => "raw feed, spinning",
             Self::RawEpoll => "raw epoll",
             Self::Flux(Wait::Block) => "flux",
             Self::Flux(Wait::Spin) => "flux, spinning",
             Self::FluxHot => "flux, spinning, hot",
+            Self::FluxFeed(Wait::Block) => "flux feed",
+            Self::FluxFeed(Wait::Spin) => "flux feed, spinning",
+            Self::FluxFeedOnEpoll => "flux feed on epoll",
             Self::FluxOnEpoll => "flux on epoll",
             Self::Bare => "bare recv, spinning",
             Self::Tokio => "tokio",
@@ -71,6 +82,9 @@ impl Server {
             Self::Flux(wait) => flux::echo(streams, watch, Setup::uring(wait)),
             Self::FluxHot => flux::echo(streams, watch, Setup::HOT),
             Self::FluxOnEpoll => flux::echo(streams, watch, Setup::EPOLL),
+            Self::RawFeed(_) | Self::FluxFeed(_) | Self::FluxFeedOnEpoll => {
+                Err("a feed is for what sends nothing back".into())
+            }
             Self::Tokio => tokio::echo(streams, watch),
         }
     }
@@ -87,6 +101,9 @@ impl Server {
             Self::Flux(wait) => flux::feed(streams, watch, Setup::uring(wait)),
             Self::FluxHot => flux::feed(streams, watch, Setup::HOT),
             Self::FluxOnEpoll => flux::feed(streams, watch, Setup::EPOLL),
+            Self::RawFeed(wait) => raw_uring::feed_in_place(streams, &**watch, wait),
+            Self::FluxFeed(wait) => flux::feed_in_place(streams, watch, Setup::uring(wait)),
+            Self::FluxFeedOnEpoll => flux::feed_in_place(streams, watch, Setup::EPOLL),
             Self::Tokio => tokio::feed(streams, watch),
         }
     }

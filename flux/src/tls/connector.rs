@@ -16,9 +16,9 @@ use super::record::{RECORD_MAX, SEALED_MAX};
 use super::stream::Stream;
 use crate::net::Wire;
 
-/// The least memory of a wire: a record, and as much again that is left over.
-const CAPACITY_MIN: usize = 32 << 10;
-const _: () = assert!(RECORD_MAX < CAPACITY_MIN);
+/// The least memory of a wire: the longest record, and some that is left over. The smallest feed has more.
+const CAPACITY_MIN: usize = 24 << 10;
+const _: () = assert!(RECORD_MAX + (4 << 10) < CAPACITY_MIN);
 
 /// The certificates that stand behind those of servers.
 ///

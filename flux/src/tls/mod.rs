@@ -103,6 +103,7 @@
 
 mod alert;
 mod connector;
+mod control;
 mod error;
 mod fault;
 mod handshake;

@@ -20,22 +20,18 @@
 
 use std::io::{self, IoSlice, Read, Write};
 
-use super::alert::Alert;
 use super::fault::Fault;
 use super::handshake::Shaken;
 use super::keys::{self, Secrets};
-use super::post::{self, Asked, Messages, Told};
+use super::post::Messages;
 use super::record::{self, Key, kind};
 use super::send::{self, Sender};
 use super::{Error, Version};
 use crate::net::Wire;
 
-/// How many records in a row may bring no data: tickets, updates of keys, warnings, empty ones.
-const WITHOUT_DATA_MAX: u32 = 32;
-
 /// Whether more may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
+pub(super) enum Reading {
     Open,
     /// The peer has said that no more will come.
     Ended,
@@ -85,21 +81,27 @@ enum Reading {
 /// }
 /// ```
 pub struct Stream<W: Wire> {
-    wire: W,
+    pub(super) wire: W,
     /// The unread plaintext, at the front of the wire.
     plain: usize,
     /// Where the first record begins that was not opened.
     next: usize,
-    receiving: Key,
-    reading: Reading,
+    /// All else, apart: so that a stream over a feed fits a fiber's control block, and can be handed to one.
+    pub(super) session: Box<Session>,
+}
+
+/// What does not change with each record.
+pub(super) struct Session {
+    pub(super) receiving: Key,
+    pub(super) reading: Reading,
     /// How many records in a row brought no data.
-    without_data: u32,
-    sender: Sender,
-    messages: Messages,
-    secrets: Secrets,
-    version: Version,
-    alpn: Option<Box<[u8]>>,
-    resumed: bool,
+    pub(super) without_data: u32,
+    pub(super) sender: Sender,
+    pub(super) messages: Messages,
+    pub(super) secrets: Secrets,
+    pub(super) version: Version,
+    pub(super) alpn: Option<Box<[u8]>>,
+    pub(super) resumed: bool,
 }
 
 impl<W: Wire> Stream<W> {
@@ -121,36 +123,43 @@ impl<W: Wire> Stream<W> {
             wire,
             plain: 0,
             next: 0,
-            receiving,
-            reading: Reading::Open,
-            without_data: 0,
-            sender: Sender::new(sending, out, records_max),
-            messages: Messages::default(),
-            secrets,
-            version,
-            alpn: shaken.alpn,
-            resumed: shaken.resumed,
+            session: Box::new(Session {
+                receiving,
+                reading: Reading::Open,
+                without_data: 0,
+                sender: Sender::new(sending, out, records_max),
+                messages: Messages::default(),
+                secrets,
+                version,
+                alpn: shaken.alpn,
+                resumed: shaken.resumed,
+            }),
         })
     }
 
     /// The version of TLS that was agreed on.
     pub fn version(&self) -> Version {
-        self.version
+        self.session.version
     }
 
     /// The name of the cipher suite that was agreed on, as rustls writes it: `TLS13_AES_128_GCM_SHA256`, for one.
     pub fn cipher_suite(&self) -> &'static str {
-        self.secrets.suite().suite().as_str().unwrap_or("unknown")
+        self.session
+            .secrets
+            .suite()
+            .suite()
+            .as_str()
+            .unwrap_or("unknown")
     }
 
     /// The protocol that was agreed on by ALPN, if any was.
     pub fn alpn(&self) -> Option<&[u8]> {
-        self.alpn.as_deref()
+        self.session.alpn.as_deref()
     }
 
     /// Whether an earlier connection's ticket was taken, which spares the server's certificate.
     pub fn is_resumed(&self) -> bool {
-        self.resumed
+        self.session.resumed
     }
 
     /// The wire below, for its settings.
@@ -173,7 +182,7 @@ impl<W: Wire> Stream<W> {
     /// # Errors
     /// What the wire says, or the [`Fault`] that broke the stream before.
     pub fn close(&mut self) -> io::Result<()> {
-        self.sender.close(&mut self.wire)
+        self.session.sender.close(&mut self.wire)
     }
 
     /// The bytes of records between what is unread and the next record.
@@ -187,16 +196,22 @@ impl<W: Wire> Stream<W> {
         let (plain, gap) = (self.plain, self.gap());
         let end = self.next + total;
         // Data alone moves, and the rest is read where it is.
-        let to_front = plain > self.receiving.content_max(total);
+        let to_front = plain > self.session.receiving.content_max(total);
         let memory = &mut self.wire.unread_mut()[..end];
-        let opened = self.receiving.open(&mut memory[plain..], gap, to_front)?;
-        if opened.kind != kind::APPLICATION_DATA || opened.len == 0 || self.messages.is_begun() {
+        let opened = self
+            .session
+            .receiving
+            .open(&mut memory[plain..], gap, to_front)?;
+        if opened.kind != kind::APPLICATION_DATA
+            || opened.len == 0
+            || self.session.messages.is_begun()
+        {
             let start = plain + opened.start;
             self.control(opened.kind, start, start + opened.len)?;
             self.skip(end);
             return Ok(false);
         }
-        self.without_data = 0;
+        self.session.without_data = 0;
         self.plain = plain + opened.len;
         self.next = end;
         if !to_front {
@@ -215,91 +230,6 @@ impl<W: Wire> Stream<W> {
         } else {
             self.next = end;
         }
-    }
-
-    /// A record that brings no data.
-    #[cold]
-    fn control(&mut self, kind: u8, start: usize, end: usize) -> Result<(), Fault> {
-        self.without_data += 1;
-        if self.without_data > WITHOUT_DATA_MAX {
-            return Err(Fault::NoData {
-                max: WITHOUT_DATA_MAX,
-            });
-        }
-        if self.messages.is_begun() && kind != kind::HANDSHAKE {
-            return Err(Fault::Interleaved);
-        }
-        let content = &self.wire.unread()[start..end];
-        match kind {
-            kind::APPLICATION_DATA => Ok(()),
-            kind::ALERT => match post::alert(content, self.version)? {
-                Told::Finished => {
-                    self.reading = Reading::Ended;
-                    Ok(())
-                }
-                Told::Warned => Ok(()),
-            },
-            kind::HANDSHAKE => {
-                let Self {
-                    messages, secrets, ..
-                } = self;
-                let ticket = |body: &[u8]| secrets.keep_ticket(body);
-                match messages.read(content, self.version, ticket)? {
-                    Asked::Nothing => Ok(()),
-                    Asked::KeyUpdate { ours_too } => self.peer_changed_keys(ours_too),
-                    Asked::Renegotiation => {
-                        // A server that is not told has asked for something that it need not get.
-                        drop(self.sender.alert(&mut self.wire, Alert::NO_RENEGOTIATION));
-                        Ok(())
-                    }
-                }
-            }
-            _ => Err(Fault::UnexpectedRecord(kind)),
-        }
-    }
-
-    fn peer_changed_keys(&mut self, ours_too: bool) -> Result<(), Fault> {
-        self.receiving = self.secrets.next_receiving()?;
-        if ours_too && self.sender.may_write().is_ok() {
-            self.sender.update_due = true;
-            // What did not leave now does so before the next data (RFC 8446 section 4.6.3); what broke the way back
-            // is told to who writes next.
-            drop(self.change_keys(true));
-        }
-        Ok(())
-    }
-
-    /// Says that our keys change, and changes them.
-    fn change_keys(&mut self, at_once: bool) -> io::Result<()> {
-        let (wire, message) = (&mut self.wire, post::OUR_KEY_UPDATE);
-        if at_once {
-            self.sender.at_once(wire, kind::HANDSHAKE, &message)?;
-        } else {
-            let message = std::iter::once(&message[..]);
-            self.sender.record(wire, kind::HANDSHAKE, message)?;
-        }
-        match self.secrets.next_sending() {
-            Ok(key) => {
-                self.sender.change(key);
-                Ok(())
-            }
-            Err(fault) => {
-                self.sender.fail(fault);
-                Err(fault.into())
-            }
-        }
-    }
-
-    /// What is to be done before the next record of data, if anything is.
-    #[cold]
-    fn prepare_key(&mut self) -> io::Result<()> {
-        if self.version == Version::Tls13 {
-            return self.change_keys(false);
-        }
-        let fault = Fault::KeysWornOut {
-            records_max: self.sender.records_max(),
-        };
-        Err(self.fail(fault))
     }
 
     /// Waits for more of the next record, of which `total` bytes are needed.
@@ -331,22 +261,10 @@ impl<W: Wire> Stream<W> {
         self.next -= gap;
     }
 
-    /// Breaks the stream, and tells the peer.
-    #[cold]
-    fn fail(&mut self, fault: Fault) -> io::Error {
-        self.reading = Reading::Broken(fault);
-        if let Some(alert) = fault.alert() {
-            // It is broken whether the peer hears of it or not.
-            drop(self.sender.alert(&mut self.wire, alert));
-        }
-        self.sender.fail(fault);
-        fault.into()
-    }
-
     #[inline]
     fn prepare_write(&mut self) -> io::Result<()> {
-        self.sender.may_write()?;
-        if self.sender.needs_key() {
+        self.session.sender.may_write()?;
+        if self.session.sender.needs_key() {
             self.prepare_key()?;
         }
         Ok(())
@@ -370,7 +288,7 @@ impl<W: Wire> Wire for Stream<W> {
     #[inline]
     fn fill(&mut self) -> io::Result<usize> {
         loop {
-            match self.reading {
+            match self.session.reading {
                 Reading::Open => {}
                 Reading::Ended => return Ok(self.plain),
                 Reading::Broken(fault) => return Err(fault.into()),
@@ -379,7 +297,7 @@ impl<W: Wire> Wire for Stream<W> {
                 return Err(io::ErrorKind::StorageFull.into());
             }
             let arrived = &self.wire.unread()[self.next..];
-            match self.receiving.measure(arrived) {
+            match self.session.receiving.measure(arrived) {
                 Ok(Some(total)) if total <= arrived.len() => match self.open(total) {
                     Ok(true) => return Ok(self.plain),
                     Ok(false) => {}
@@ -434,7 +352,7 @@ impl<W: Wire> Write for Stream<W> {
         if bytes.is_empty() {
             return Ok(0);
         }
-        self.sender.data(&mut self.wire, bytes)
+        self.session.sender.data(&mut self.wire, bytes)
     }
 
     /// Sends the parts in their order, at most 16 KiB of them, as one record.
@@ -444,7 +362,7 @@ impl<W: Wire> Write for Stream<W> {
         if parts.iter().all(|part| part.is_empty()) {
             return Ok(0);
         }
-        self.sender.data_parts(&mut self.wire, parts)
+        self.session.sender.data_parts(&mut self.wire, parts)
     }
 
     /// Flushes the wire below: nothing is held back here.
@@ -470,16 +388,16 @@ impl<W: Wire> Read for Stream<W> {
 
 impl<W: Wire> Drop for Stream<W> {
     fn drop(&mut self) {
-        self.sender.close_at_once(&mut self.wire);
+        self.session.sender.close_at_once(&mut self.wire);
     }
 }
 
 impl<W: Wire> std::fmt::Debug for Stream<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Stream")
-            .field("version", &self.version)
+            .field("version", &self.session.version)
             .field("cipher_suite", &self.cipher_suite())
-            .field("reading", &self.reading)
+            .field("reading", &self.session.reading)
             .field("unread", &self.plain)
             .finish_non_exhaustive()
     }

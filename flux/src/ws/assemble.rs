@@ -14,6 +14,8 @@
 //!
 //! Knows nothing of control frames but their length, nor of what is sent.
 
+use std::ops::Range;
+
 use crate::net::Wire;
 
 use super::Kind;
@@ -210,8 +212,7 @@ impl Assembly {
                 self.squeeze(wire);
             } else {
                 let from = self.joined + self.hole;
-                wire.unread_mut()
-                    .copy_within(from..from + count, self.joined);
+                slide(wire.unread_mut(), from..from + count, self.joined);
             }
         }
         let part = self.joined..self.joined + count;
@@ -230,14 +231,13 @@ impl Assembly {
         Ok(if fin { Taken::Message } else { Taken::Frame })
     }
 
-    /// Closes the hole by moving the message up to it, and gives its memory back; whether there was one.
-    pub(super) fn squeeze(&mut self, wire: &mut impl Wire) -> bool {
+    /// Closes the hole by moving the message up to it, and gives its memory back.
+    pub(super) fn squeeze(&mut self, wire: &mut impl Wire) {
         let hole = std::mem::take(&mut self.hole);
         if hole > 0 {
-            wire.unread_mut().copy_within(..self.joined, hole);
+            slide(wire.unread_mut(), 0..self.joined, hole);
             wire.consume(hole);
         }
-        hole > 0
     }
 
     /// The message is handed out: its length, and that of what lies there with it.
@@ -258,3 +258,14 @@ impl Assembly {
         Ok(())
     }
 }
+
+/// Moves bytes within the wire's memory: what putting together costs.
+fn slide(bytes: &mut [u8], from: Range<usize>, to: usize) {
+    #[cfg(test)]
+    tests::MOVED.set(tests::MOVED.get() + from.len());
+    bytes.copy_within(from, to);
+}
+
+#[cfg(test)]
+#[path = "assemble_tests.rs"]
+mod tests;

@@ -358,6 +358,30 @@ mod tests {
     }
 
     #[test]
+    fn the_sentence_for_every_violation_fits_into_a_close_frame() {
+        for violation in [
+            Violation::ReservedBits,
+            Violation::Opcode(0xf),
+            Violation::FragmentedControl,
+            Violation::LongControl,
+            Violation::Masked,
+            Violation::Unmasked,
+            Violation::Length,
+            Violation::LengthSign,
+            Violation::Continuation,
+            Violation::Interleaved,
+            Violation::Utf8,
+            Violation::CloseLength,
+            Violation::CloseCode(u16::MAX),
+            Violation::CloseReason,
+        ] {
+            let sentence = violation.to_string();
+            let payload = super::super::close::payload(violation.close_code(), &sentence);
+            assert!(payload.is_ok(), "{sentence}");
+        }
+    }
+
+    #[test]
     fn every_other_error_has_a_kind_and_its_sentence() {
         use std::error::Error as _;
         let limit = Limit::Message { len: 70, max: 60 };

@@ -6,13 +6,42 @@
 //! them.
 //!
 //! Behaviour that would surprise: pings are answered within [`read`](WebSocket::read), so that somebody has to be
-//! reading; nothing is said to the other side when a `WebSocket` is dropped; and what is sent leaves at once, without
-//! being gathered.
+//! reading; nothing is said to the other side when a `WebSocket` is dropped; and each frame is a write of its own, so that a
+//! socket that sends wants [`set_nodelay`](crate::net::TcpStream::set_nodelay).
 //!
 //! # Example
+//! A feed and the one who follows it, in one process:
+//!
 //! ```
-//! use flux::ws::Message;
-//! assert_eq!(Message::Text("61659.70").as_bytes(), b"61659.70");
+//! use flux::net::{TcpListener, TcpStream};
+//! use flux::ws::{self, Config, Message, Request, code};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! flux::Config::new().run(|| -> Result<(), ws::Error> {
+//!     let listener = TcpListener::bind("127.0.0.1:0")?;
+//!     let address = listener.local_addr()?;
+//!     let server = flux::spawn(move || -> Result<(), ws::Error> {
+//!         let (stream, _) = listener.accept()?;
+//!         let mut socket = ws::accept(stream.into_feed()?, Config::new())?;
+//!         socket.send_text(r#"{"u":1,"b":"61659.70"}"#)?;
+//!         socket.send_text(r#"{"u":2,"b":"61659.80"}"#)?;
+//!         socket.close(code::NORMAL, "that is all")?;
+//!         while socket.read()?.is_some() {} // until the client has closed too
+//!         Ok(())
+//!     });
+//!     let feed = TcpStream::connect(address)?.into_feed()?;
+//!     let mut socket = ws::connect(feed, Request::new("localhost", "/quotes"))?;
+//!     let mut updates = 0;
+//!     while let Some(message) = socket.read()? {
+//!         let Message::Text(update) = message else { continue };
+//!         assert!(update.starts_with(r#"{"u":"#)); // in the memory that the kernel wrote it to
+//!         updates += 1;
+//!     }
+//!     assert_eq!((updates, socket.close_reason()), (2, Some("that is all")));
+//!     server.join().expect("the server does not panic")
+//! })??;
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! # Why it is our own

@@ -2,6 +2,11 @@
 //!
 //! Knows how messages follow each other, and not how one is put together, nor how anything is sent.
 
+#![allow(
+    unsafe_code,
+    reason = "hands out a text that was found to be one, which the borrow checker cannot follow"
+)]
+
 use std::ops::Range;
 
 use crate::net::Wire;
@@ -38,7 +43,7 @@ impl<W: Wire> WebSocket<W> {
     ///
     /// # Suspends
     /// Until a whole message has arrived; also while the answer to a ping or to a close frame finds no room. A client
-    /// that has closed waits for the server to end the connection below, [`Config::close_wait`] at the most.
+    /// that has closed waits for the server to end the connection below, [`Config::close_wait`](super::Config::close_wait) at the most.
     ///
     /// # Errors
     /// Those of [`WebSocket`]; [`Error::Protocol`] and [`Error::Limit`] for what the other side did, which it has been
@@ -46,6 +51,9 @@ impl<W: Wire> WebSocket<W> {
     #[inline]
     pub fn read(&mut self) -> Result<Option<Message<'_>>, Error> {
         self.release();
+        if self.at_rest && self.wire.unread().is_empty() {
+            self.more()?;
+        }
         let found = match self.whole() {
             Some(found) => found,
             None => match self.assemble()? {
@@ -53,14 +61,16 @@ impl<W: Wire> WebSocket<W> {
                 None => return Ok(None),
             },
         };
-        if found.kind == Kind::Text && !utf8::is_valid(&self.wire.unread()[found.place()]) {
-            return Err(self.fail(Violation::Utf8.into()));
+        if found.kind == Kind::Binary {
+            return Ok(Some(Message::Binary(&self.wire.unread()[found.place()])));
         }
-        let payload = &self.wire.unread()[found.place()];
-        Ok(Some(match found.kind {
-            Kind::Text => Message::Text(utf8::checked(payload)?),
-            Kind::Binary => Message::Binary(payload),
-        }))
+        if let Ok(text) = utf8::checked(&self.wire.unread()[found.place()]) {
+            let text = std::ptr::from_ref(text);
+            // SAFETY: borrowed from the wire, which stays borrowed for as long as what is returned here; the borrow
+            // checker would have it borrowed where this branch is not taken, too.
+            return Ok(Some(Message::Text(unsafe { &*text })));
+        }
+        Err(self.fail(Violation::Utf8.into()))
     }
 
     /// Waits for the next frame, for those who want the parts of a message before its end; `None` once both sides have
@@ -77,9 +87,7 @@ impl<W: Wire> WebSocket<W> {
     /// end within a character, which is not an error; what cannot become one is.
     pub fn read_frame(&mut self) -> Result<Option<Frame<'_>>, Error> {
         self.release();
-        if !self.by_frames && self.assembly.message().is_some() {
-            return Err(Error::Misuse(Misuse::Reading));
-        }
+        self.reads_by(true)?;
         let header = loop {
             if !self.may_read()? {
                 return Ok(None);
@@ -141,10 +149,7 @@ impl<W: Wire> WebSocket<W> {
     /// The next message, however it comes.
     #[inline(never)]
     fn assemble(&mut self) -> Result<Option<Found>, Error> {
-        if self.by_frames && self.assembly.message().is_some() {
-            return Err(Error::Misuse(Misuse::Reading));
-        }
-        self.by_frames = false;
+        self.reads_by(false)?;
         while self.may_read()? {
             if let Some(found) = self.whole() {
                 return Ok(Some(found));
@@ -212,7 +217,6 @@ impl<W: Wire> WebSocket<W> {
             return Ok(false);
         }
         self.assembly.admit(admitted);
-        self.by_frames = true;
         let place = header.size..size;
         if self.role == Role::Server {
             mask::apply(&mut self.wire.unread_mut()[place.clone()], header.key);
@@ -273,7 +277,11 @@ impl<W: Wire> WebSocket<W> {
             Ok(said) => said,
             Err(violation) => return Err(self.fail(violation.into())),
         };
-        self.closed_with = said.map(|(code, reason)| (code, reason.to_owned()));
+        self.closed_with = said.map(|(code, reason)| {
+            // There is room for the longest.
+            self.reason_of_peer.push_str(reason);
+            code
+        });
         let echoed = self.state == State::Open;
         self.state = State::Closed;
         self.at_rest = false;
@@ -289,6 +297,15 @@ impl<W: Wire> WebSocket<W> {
         Ok(())
     }
 
+    /// Expects that a message that was begun to be read is read on the same way.
+    fn reads_by(&mut self, frames: bool) -> Result<(), Error> {
+        if self.by_frames != frames && self.assembly.message().is_some() && self.may_read()? {
+            return Err(Error::Misuse(Misuse::Reading));
+        }
+        self.by_frames = frames;
+        Ok(())
+    }
+
     /// Whether more can be read: not after the close frame of the other side.
     fn may_read(&self) -> Result<bool, Error> {
         match self.state {
@@ -299,6 +316,7 @@ impl<W: Wire> WebSocket<W> {
     }
 
     /// Waits for more bytes than have been looked at.
+    #[inline]
     fn more(&mut self) -> Result<(), Error> {
         // The other side may wait for it before it says more.
         self.sender.flush(&mut self.wire)?;

@@ -4,12 +4,6 @@
 
 use super::error::Violation;
 
-/// Whether all of it is UTF-8.
-#[inline]
-pub(super) fn is_valid(bytes: &[u8]) -> bool {
-    simdutf8::basic::from_utf8(bytes).is_ok()
-}
-
 /// The text in bytes that were found to be UTF-8.
 #[inline]
 pub(super) fn checked(bytes: &[u8]) -> Result<&str, Violation> {

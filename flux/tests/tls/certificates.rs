@@ -90,11 +90,3 @@ pub(crate) fn offers() -> [Offer; 6] {
         ),
     ]
 }
-
-pub(crate) fn tls13() -> Offer {
-    offers()[0]
-}
-
-pub(crate) fn tls12() -> Offer {
-    offers()[3]
-}

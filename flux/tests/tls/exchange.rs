@@ -5,9 +5,9 @@ use std::io::{IoSlice, Read, Write};
 use flux::net::Wire;
 use flux::tls::Version;
 
-use crate::certificates::{HOST, offers, tls12, tls13};
+use crate::certificates::{HOST, offers};
 use crate::memory::{Memory, Peer};
-use crate::{CAPACITY, Ends, Random, connected, fill_all};
+use crate::{CAPACITY, Ends, Random, connected, fill_all, tls12, tls13};
 
 #[test]
 fn each_cipher_of_each_version_carries_data_both_ways() {
@@ -45,7 +45,7 @@ fn data_is_the_same_whatever_pieces_it_comes_in_and_is_read_in() {
     for (round, offer) in offers().iter().cycle().take(60).enumerate() {
         let ends = Ends::new(offer);
         // From the smallest wire that is taken to one that holds all.
-        let capacity = [32 << 10, 40 << 10, 256 << 10][round % 3];
+        let capacity = [24 << 10, 40 << 10, 256 << 10][round % 3];
         let (mut stream, peer) = ends.connect_over(capacity);
         let mut random = Random(round as u64 + 1);
         let (mut sent, mut read) = (Vec::new(), Vec::new());
@@ -112,6 +112,36 @@ fn a_handshake_and_its_first_data_may_be_cut_anywhere() {
             assert_eq!(fill_all(&mut stream), 5);
             assert_eq!(stream.unread(), b"first");
             assert_eq!(peer.borrow().fault, None);
+        }
+    }
+}
+
+#[test]
+fn data_in_the_same_flight_as_the_end_of_the_handshake_is_not_lost() {
+    for offer in offers() {
+        let ends = Ends::new(&offer);
+        // In one piece, and in pieces: also by a server that speaks before the client has ended its handshake.
+        let mut config = (*ends.config).clone();
+        config.send_half_rtt_data = true;
+        for chunk in [usize::MAX, 1, 600] {
+            let peer = Peer::new(config.clone().into());
+            peer.borrow_mut().greeting = b"welcome".to_vec();
+            peer.borrow_mut().chunks = [chunk].repeat(5_000).into();
+            let memory = Memory::new(&peer, CAPACITY);
+            // A ticket would shorten the handshake, and turn who ends it round.
+            let connector = ends.fresh();
+            let mut stream = connector.connect(memory, HOST).unwrap();
+            peer.borrow_mut().send(b", and more");
+            assert_eq!(fill_all(&mut stream), 17, "{:?}", offer.suite);
+            assert_eq!(stream.unread(), b"welcome, and more");
+            // And with the ticket: the client is the last to speak in TLS 1.2.
+            let peer = Peer::new(config.clone().into());
+            peer.borrow_mut().greeting = b"welcome".to_vec();
+            let memory = Memory::new(&peer, CAPACITY);
+            let mut stream = connector.connect(memory, HOST).unwrap();
+            assert!(stream.is_resumed());
+            assert_eq!(fill_all(&mut stream), 7);
+            assert_eq!(stream.unread(), b"welcome");
         }
     }
 }

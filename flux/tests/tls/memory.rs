@@ -35,6 +35,8 @@ pub(crate) struct Peer {
     pub(crate) spoil: Option<(usize, u8)>,
     /// How many bytes have gone to the client.
     pub(crate) sent: usize,
+    /// What the server says as soon as it may, in the same flight as the end of its handshake.
+    pub(crate) greeting: Vec<u8>,
 }
 
 impl Peer {
@@ -65,6 +67,7 @@ impl Peer {
             written: 0,
             spoil: None,
             sent: 0,
+            greeting: Vec::new(),
         }
     }
 
@@ -108,10 +111,14 @@ impl Peer {
             return;
         };
         while !bytes.is_empty() {
-            server.read_tls(&mut bytes).unwrap();
+            let taken = server.read_tls(&mut bytes).unwrap();
+            assert_ne!(taken, 0, "the client goes on behind its `close_notify`");
             if let Err(error) = server.process_new_packets() {
                 self.fault.get_or_insert(error);
             }
+            // Held back by rustls until it may be sent.
+            let greeting = std::mem::take(&mut self.greeting);
+            server.writer().write_all(&greeting).unwrap();
             // Nothing more, or the end, which is no failure of the client's either.
             match server.reader().read_to_end(&mut self.received) {
                 Ok(_) => {}

@@ -5,9 +5,9 @@ use std::io::{self, ErrorKind};
 use flux::tls::{Alert, CertificateFault, Connector, Error, Roots, Stream};
 use rustls::AlertDescription;
 
-use crate::certificates::{Authority, HOST, Offer, tls12, tls13};
+use crate::certificates::{Authority, HOST, Offer};
 use crate::memory::{Memory, Peer};
-use crate::{CAPACITY, Ends};
+use crate::{CAPACITY, Ends, tls12, tls13};
 
 /// Connects to `host` at a server that is called `called`, valid in `years`, and expects the sentence, and that the
 /// server hears the alert.

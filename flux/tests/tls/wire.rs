@@ -6,9 +6,9 @@ use flux::Stopped;
 use flux::net::Wire;
 use flux::tls::{Error, Fault};
 
-use crate::certificates::{HOST, offers, tls13};
+use crate::certificates::{HOST, offers};
 use crate::memory::{Memory, Peer};
-use crate::{Ends, connected, fault, fill_all};
+use crate::{Ends, connected, fault, fill_all, tls13};
 
 fn cancelled() -> io::Error {
     Stopped::Cancelled.into()
@@ -143,11 +143,11 @@ fn a_wire_that_holds_no_record_is_refused_at_once() {
     let peer = Peer::new(ends.config.clone());
     let error = ends
         .connector
-        .connect(Memory::new(&peer, (32 << 10) - 1), HOST)
+        .connect(Memory::new(&peer, (24 << 10) - 1), HOST)
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "a wire of 32767 bytes is too small for TLS, which needs 32768; raise `feed_buffer`"
+        "a wire of 24575 bytes is too small for TLS, which needs 24576; raise `feed_buffer`"
     );
     assert_eq!(io::Error::from(error).kind(), ErrorKind::InvalidInput);
     assert_eq!(peer.borrow().written, 0);
@@ -182,6 +182,27 @@ fn more_than_the_capacity_is_not_taken_and_nothing_is_lost() {
             stream.fill().unwrap();
         }
         assert!(read == sent);
+    }
+}
+
+#[test]
+fn small_records_behind_much_that_is_left_over_do_not_use_up_the_wire() {
+    for offer in offers() {
+        let (mut stream, peer) = Ends::new(&offer).connect_over(24 << 10);
+        // What is around 2000 records of a byte each is more than the wire holds.
+        peer.borrow_mut().send(&[1; 4_000]);
+        for _ in 0..2_000 {
+            peer.borrow_mut().send(&[2]);
+        }
+        let expected = [[1; 4_000].as_slice(), &[2; 2_000]].concat();
+        assert!(stream.capacity() > expected.len());
+        for count in 4_000..=6_000 {
+            assert_eq!(stream.fill().unwrap(), count);
+        }
+        assert!(stream.unread() == expected);
+        // Nor do those that bring nothing to who reads slowly.
+        stream.consume(5_999);
+        assert_eq!(stream.unread(), [2]);
     }
 }
 

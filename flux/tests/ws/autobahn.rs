@@ -88,7 +88,7 @@ fn check(number: &str, end: End, bytes: &[u8], size: usize, expected: &[(u8, &[u
     match ended {
         Ok(()) => assert_eq!(expected.last().map(|(first, _)| *first), Some(CLOSE)),
         Err(Error::UnexpectedEof) => {
-            assert_ne!(expected.last().map(|(first, _)| *first), Some(CLOSE))
+            assert_ne!(expected.last().map(|(first, _)| *first), Some(CLOSE));
         }
         Err(Error::Protocol(_)) => assert!(faulty),
         Err(error) => panic!("{number}: {error}"),

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::fmt;
 use std::io::{self, ErrorKind, Write};
 use std::rc::Rc;
 
@@ -32,14 +33,25 @@ pub(crate) struct Seen {
     pub(crate) high_water: usize,
 }
 
+type Answering = dyn Fn(&str) -> Vec<Step>;
+
+/// Makes the answer to a request, in pieces.
+struct Answer(Box<Answering>);
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
+}
+
 /// Holds at most `capacity` unread bytes, which come in the pieces of a script.
 #[derive(Debug)]
 pub(crate) struct Memory {
     unread: Vec<u8>,
     capacity: usize,
     script: VecDeque<Step>,
-    /// A client's request is answered with this after the 101, in one piece with it.
-    answer: Option<Vec<u8>>,
+    /// How a client's request is answered, given its `Sec-WebSocket-Accept`.
+    answer: Option<Answer>,
     pub(crate) seen: Rc<RefCell<Seen>>,
 }
 
@@ -54,8 +66,9 @@ impl Memory {
         }
     }
 
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        self.script.push_back(Step::Bytes(bytes.to_vec()));
+    /// Answers a client's request, before the rest of the script.
+    pub(crate) fn answer_by(&mut self, answer: impl Fn(&str) -> Vec<Step> + 'static) {
+        self.answer = Some(Answer(Box::new(answer)));
     }
 }
 
@@ -113,13 +126,10 @@ impl Write for Memory {
             let request = String::from_utf8(seen.sent.clone()).unwrap();
             let key = request.split("Sec-WebSocket-Key: ").nth(1).unwrap();
             let accept = derive_accept_key(key.split("\r\n").next().unwrap().as_bytes());
-            let mut answer = format!(
-                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Accept: {accept}\r\n\r\n"
-            )
-            .into_bytes();
-            answer.extend(self.answer.take().unwrap());
-            self.script.push_front(Step::Bytes(answer));
+            let Answer(answer) = self.answer.take().unwrap();
+            for step in answer(&accept).into_iter().rev() {
+                self.script.push_front(step);
+            }
         }
         Ok(count)
     }
@@ -158,7 +168,13 @@ impl End {
         let seen = Rc::clone(&wire.seen);
         let socket = match self {
             Self::Client => {
-                wire.answer = Some(Vec::new());
+                wire.answer_by(|accept| {
+                    let answer = format!(
+                        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+                    );
+                    vec![Step::Bytes(answer.into_bytes())]
+                });
                 let request = Request::new("localhost", "/").config(config);
                 ws::connect(wire, request).unwrap()
             }
@@ -185,11 +201,11 @@ pub(crate) fn frame(first: u8, payload: &[u8], key: Option<[u8; 4]>) -> Vec<u8> 
     match payload.len() {
         len @ 0..=125 => bytes.push(masked | u8::try_from(len).unwrap()),
         len @ 126..=0xffff => {
-            bytes.push(masked | 126);
+            bytes.push(masked + 126);
             bytes.extend(u16::try_from(len).unwrap().to_be_bytes());
         }
         len => {
-            bytes.push(masked | 127);
+            bytes.push(masked + 127);
             bytes.extend((len as u64).to_be_bytes());
         }
     }
