@@ -63,6 +63,18 @@ pub struct Diff {
     pub asks: Vec<Level>,
 }
 
+impl Diff {
+    /// A diff with room for that many levels a side; it takes more when it must.
+    #[must_use]
+    pub fn with_room(levels: usize) -> Self {
+        Self {
+            ids: Ids::default(),
+            bids: Vec::with_capacity(levels),
+            asks: Vec::with_capacity(levels),
+        }
+    }
+}
+
 /// A REST depth snapshot.
 #[derive(Debug, Default)]
 pub struct Snapshot {
@@ -212,6 +224,15 @@ fn levels(
     into: &mut Vec<Level>,
 ) -> Result<(), BinanceError> {
     cursor.array(|level| {
+        // As Binance writes it; whatever else is right is read below.
+        let quick = level.pair(
+            |text| decimal::leading(text, decimals.price),
+            |text| decimal::leading(text, decimals.quantity),
+        );
+        if let Some((price, quantity)) = quick {
+            into.push(Level { price, quantity });
+            return Ok(());
+        }
         let (mut price, mut quantity) = (None, None);
         level.array(|element| {
             if price.is_none() {

@@ -1,8 +1,6 @@
 //! An order book: two sorted sides, whole-number prices, best level last.
 //!
-//! A side is one sorted array whose **last** element is the best price. Nine changes of ten happen
-//! near the touch, so they move a few elements at the end of the array, and the search tries the end
-//! first. Room for [`LEVELS_RESERVED`] levels is taken when the book is made; the deepest book seen
+//! A [`side`](crate::side) is one sorted array whose **last** element is the best price. Room for [`LEVELS_RESERVED`] levels is taken when the book is made; the deepest book seen
 //! in the recordings (BTCUSDT perpetual, no depth limit) has 5,170.
 //!
 //! Venues whose checksums are over prices and quantities as they wrote them have a book of their own:
@@ -15,11 +13,10 @@ use std::ops::Neg;
 
 use crc32fast::Hasher;
 
+use crate::side::Side;
+
 /// Levels that fit a side before it has to ask for memory.
 pub const LEVELS_RESERVED: usize = 8192;
-
-/// How many levels from the touch the search tries before it looks at the whole side.
-const NEAR_TOUCH: usize = 32;
 
 /// Which side of the book.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,62 +53,6 @@ pub struct Level {
     pub price: i64,
     /// The absolute quantity; 0 removes the level.
     pub quantity: i64,
-}
-
-/// One sorted side of a book.
-#[derive(Debug, Clone)]
-pub(crate) struct Side<K, V> {
-    /// Ascending by key, so that the best is the last.
-    pub(crate) levels: Vec<(K, V)>,
-}
-
-impl<K: Ord + Copy, V> Side<K, V> {
-    pub(crate) fn with_room(levels: usize) -> Self {
-        Self {
-            levels: Vec::with_capacity(levels),
-        }
-    }
-
-    fn find(&self, key: K) -> Result<usize, usize> {
-        let near = self.levels.len().saturating_sub(NEAR_TOUCH);
-        let (skipped, searched) = match self.levels.get(near) {
-            Some(&(first, _)) if key >= first => (near, &self.levels[near..]),
-            _ => (0, &self.levels[..]),
-        };
-        match searched.binary_search_by_key(&key, |&(k, _)| k) {
-            Ok(index) => Ok(index + skipped),
-            Err(index) => Err(index + skipped),
-        }
-    }
-
-    pub(crate) fn set(&mut self, key: K, value: V) {
-        match self.find(key) {
-            Ok(index) => self.levels[index].1 = value,
-            Err(index) => self.levels.insert(index, (key, value)),
-        }
-    }
-
-    /// Removing a price that the book does not have is normal: it may have left the depth that a
-    /// snapshot covers.
-    pub(crate) fn remove(&mut self, key: K) {
-        if let Ok(index) = self.find(key) {
-            self.levels.remove(index);
-        }
-    }
-
-    pub(crate) fn best(&self) -> Option<&(K, V)> {
-        self.levels.last()
-    }
-
-    pub(crate) fn best_to_worst(&self) -> impl Iterator<Item = &(K, V)> {
-        self.levels.iter().rev()
-    }
-
-    /// Forgets the worst levels beyond the `depth` best.
-    pub(crate) fn truncate(&mut self, depth: usize) {
-        let excess = self.levels.len().saturating_sub(depth);
-        self.levels.drain(..excess);
-    }
 }
 
 /// A book with whole-number prices and quantities.
@@ -152,8 +93,8 @@ impl Book {
 
     /// Forgets all levels; the memory is kept.
     pub fn clear(&mut self) {
-        self.bids.levels.clear();
-        self.asks.levels.clear();
+        self.bids.clear();
+        self.asks.clear();
     }
 
     /// The highest bid.
@@ -186,7 +127,7 @@ impl Book {
     /// How many bid levels and ask levels there are.
     #[must_use]
     pub fn depth(&self) -> (usize, usize) {
-        (self.bids.levels.len(), self.asks.levels.len())
+        (self.bids.len(), self.asks.len())
     }
 
     /// The levels of one side, best first.

@@ -16,6 +16,10 @@ use crate::okx::{OkxBooks, OkxError};
 use crate::recording::Venue;
 use crate::sync::{Answer, Cause};
 
+/// Changed levels a side that a diff may have before memory is asked for. The largest one recorded
+/// changes about 1,300 on both sides together.
+const LEVELS_AT_ONCE: usize = 2048;
+
 /// What a message did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
@@ -163,7 +167,7 @@ impl Books {
         match venue {
             Venue::Binance => Self::Binance(BinanceBooks {
                 decimals,
-                diff: Diff::default(),
+                diff: Diff::with_room(LEVELS_AT_ONCE),
                 books: symbols
                     .iter()
                     .map(|symbol| BinanceBook::new(symbol))

@@ -107,6 +107,48 @@ pub fn parse(text: &[u8], decimals: u32) -> Result<i64, DecimalError> {
     Ok(value)
 }
 
+/// Reads the number at the front of `text` if it is one of the usual shape: digits, and at most `decimals` behind a
+/// point. What it is worth, and how many bytes it has; `None` for every other, which [`parse`] judges.
+#[inline]
+#[must_use]
+pub fn leading(text: &[u8], decimals: u32) -> Option<(i64, usize)> {
+    /// So many digits, with as many zeros behind them, fit 63 bits.
+    const LEN_MAX: usize = 18;
+    let mut value = 0_u64;
+    let mut len = 0;
+    let mut point = None;
+    for &byte in text.iter().take(LEN_MAX) {
+        let digit = byte.wrapping_sub(b'0');
+        if digit <= 9 {
+            value = value * 10 + u64::from(digit);
+        } else if byte == b'.' && point.is_none() {
+            point = Some(len);
+        } else {
+            break;
+        }
+        len += 1;
+    }
+    let behind = point.map_or(0, |point| len - point - 1);
+    let digits = len - usize::from(point.is_some());
+    let missing = decimals.checked_sub(u32::try_from(behind).ok()?)?;
+    if digits == 0 || digits + missing as usize > LEN_MAX || len == LEN_MAX {
+        return None;
+    }
+    let value = value * POWERS_OF_10[missing as usize];
+    i64::try_from(value).ok().map(|value| (value, len))
+}
+
+/// As many as there can be decimals.
+const POWERS_OF_10: [u64; DECIMALS_MAX as usize + 1] = {
+    let mut powers = [1; DECIMALS_MAX as usize + 1];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
 fn shift_in(value: i64, digit: u8, decimals: u32) -> Result<i64, DecimalError> {
     value
         .checked_mul(10)

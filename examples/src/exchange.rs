@@ -12,6 +12,10 @@
 //! | `GET /replay/N/stream?..`, upgraded | the N-th recording, verbatim |
 //! | `GET /replay/N/..depth?..` | its recorded snapshot, and later the book as replayed so far |
 //!
+//! All of it plain, or all of it over TLS (rustls) with a certificate that is made at the start:
+//! [`Exchange::authority`] is what clients have to trust. A request that comes plain to an exchange
+//! with TLS is told so.
+//!
 //! IEX's packets are sent as binary WebSocket messages, one UDP payload each; real multicast comes
 //! with the runtime's UDP feeds.
 //!
@@ -25,13 +29,16 @@ use std::thread;
 use std::time::Duration;
 
 use crate::recording::Recording;
+use certificate::Security;
 use faults::{Fault, Faults};
 use flow::Truth;
 use market::Market;
 use replay::Replay;
 
+mod certificate;
 pub mod faults;
 pub mod flow;
+mod link;
 mod market;
 mod replay;
 mod session;
@@ -86,6 +93,8 @@ pub struct MarketPlan {
 pub struct Plan {
     /// The port on the loopback interface; 0 takes a free one.
     pub port: u16,
+    /// Whether it is spoken to over TLS, and not plain.
+    pub tls: bool,
     /// Made-up markets, at most one of each kind.
     pub markets: Vec<MarketPlan>,
     /// What the made-up flows follow from.
@@ -109,6 +118,7 @@ impl Default for Plan {
     fn default() -> Self {
         Self {
             port: 0,
+            tls: false,
             markets: Vec::new(),
             seed: 1,
             open_for: None,
@@ -127,6 +137,8 @@ struct Shared {
     replays: Vec<Replay>,
     speed: Speed,
     faults: Faults,
+    /// What connections over TLS are made with; none while they are plain.
+    security: Option<Security>,
     /// Streams are to end; snapshots are still served.
     stop: AtomicBool,
     /// Nothing is served any more.
@@ -170,7 +182,7 @@ impl Exchange {
     /// Opens the exchange on the loopback interface.
     ///
     /// # Errors
-    /// No socket or no thread can be had.
+    /// No socket or no thread can be had, or no certificate can be made.
     pub fn open(plan: Plan) -> io::Result<Self> {
         // The address is taken at once and listened on when it is time: until then the kernel
         // refuses connections to it.
@@ -188,6 +200,7 @@ impl Exchange {
             replays: plan.recordings.into_iter().map(Replay::new).collect(),
             speed: plan.speed,
             faults: Faults::new(&plan.faults),
+            security: plan.tls.then(Security::new).transpose()?,
             stop: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             diffs_sent: AtomicU64::new(0),
@@ -229,6 +242,15 @@ impl Exchange {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The certificate in PEM that clients have to trust; none if the exchange is plain.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.shared
+            .security
+            .as_ref()
+            .map(|security| &*security.authority)
     }
 
     /// Ends all streams with a close frame. Books can still be asked for.

@@ -39,11 +39,64 @@ impl fmt::Display for IexError {
 
 impl std::error::Error for IexError {}
 
+/// What stands in front of the messages of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// The session that the sequence numbers belong to.
+    pub session: u32,
+    /// The sequence number of the first message; of a packet without any, that of the message that comes next.
+    pub first: u64,
+    /// How many messages there are.
+    pub count: u16,
+    payload_length: u16,
+}
+
+/// The bytes of a header.
+const HEADER_BYTES: usize = 40;
+
+impl Header {
+    /// Reads the header of a packet.
+    ///
+    /// # Errors
+    /// The packet is shorter than a header, or none of DEEP 1.0.
+    pub fn of(packet: &[u8]) -> Result<Self, IexError> {
+        let header: [u8; HEADER_BYTES] = array(packet, 0).ok_or(IexError::Truncated)?;
+        let u16_at = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+        if header[0] != 1 || u16_at(2) != 0x8004 {
+            return Err(IexError::NotDeep);
+        }
+        Ok(Self {
+            session: u32::from_le_bytes([header[8], header[9], header[10], header[11]]),
+            payload_length: u16_at(12),
+            count: u16_at(14),
+            first: u64::from_le_bytes(array(&header, 24).ok_or(IexError::Truncated)?),
+        })
+    }
+
+    /// A packet without messages, as it is sent while there is nothing to tell: it says which message comes next.
+    #[must_use]
+    pub fn heartbeat(session: u32, next: u64) -> [u8; HEADER_BYTES] {
+        let mut packet = [0; HEADER_BYTES];
+        packet[0] = 1;
+        packet[2..4].copy_from_slice(&0x8004_u16.to_le_bytes());
+        packet[4..8].copy_from_slice(&1_u32.to_le_bytes());
+        packet[8..12].copy_from_slice(&session.to_le_bytes());
+        packet[24..32].copy_from_slice(&next.to_le_bytes());
+        packet
+    }
+
+    /// The sequence number behind the last message.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.first.saturating_add(u64::from(self.count))
+    }
+}
+
 /// A stock's symbol: eight characters, padded with spaces.
 type Symbol = [u8; 8];
 
 /// All books of the stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct IexBooks {
     books: BTreeMap<Symbol, Book>,
     session: Option<u32>,
@@ -155,39 +208,44 @@ impl IexBooks {
     /// # Errors
     /// The packet is not DEEP or is broken; the messages before the broken one have been applied.
     pub fn apply(&mut self, packet: &[u8]) -> Result<u64, IexError> {
-        let header: [u8; 40] = array(packet, 0).ok_or(IexError::Truncated)?;
-        let u16_at = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
-        if header[0] != 1 || u16_at(2) != 0x8004 {
-            return Err(IexError::NotDeep);
-        }
-        let session = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-        let (payload_length, count) = (usize::from(u16_at(12)), u64::from(u16_at(14)));
-        let first = u64::from_le_bytes(array(&header, 24).ok_or(IexError::Truncated)?);
+        self.apply_from(packet, 0)
+    }
+
+    /// As [`apply`](Self::apply), but for as many messages at the packet's head, which were applied before.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn apply_from(&mut self, packet: &[u8], skip: u32) -> Result<u64, IexError> {
+        let header = Header::of(packet)?;
+        let first = header.first.saturating_add(u64::from(skip));
         if self
             .session
-            .is_some_and(|known| known != session || first != self.next_sequence)
+            .is_some_and(|known| known != header.session || first != self.next_sequence)
         {
             self.gaps += 1;
         }
-        self.session = Some(session);
+        self.session = Some(header.session);
         self.packets += 1;
 
         let mut rest = packet
-            .get(40..40 + payload_length)
+            .get(HEADER_BYTES..HEADER_BYTES + usize::from(header.payload_length))
             .ok_or(IexError::Truncated)?;
         let before = self.level_messages;
-        for _ in 0..count {
+        for number in 0..u32::from(header.count) {
             let length = usize::from(u16::from_le_bytes(
                 array(rest, 0).ok_or(IexError::Truncated)?,
             ));
             let message = rest.get(2..2 + length).ok_or(IexError::Truncated)?;
             rest = &rest[2 + length..];
+            if number < skip {
+                continue;
+            }
             self.messages += 1;
             if let [kind @ (b'8' | b'5'), flags, ..] = message {
                 self.level(*kind, *flags, message)?;
             }
         }
-        self.next_sequence = first + count;
+        self.next_sequence = header.end();
         Ok(self.level_messages - before)
     }
 

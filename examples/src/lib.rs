@@ -2,6 +2,7 @@
 //!
 //! Each module is one room with one purpose, and none of them knows the runtime: they take bytes and
 //! values and give values, so the same code runs under flux, under a plain thread, and in a test.
+//! (`stamp` knows one trait of it, that of whatever brings bytes to be read in place.)
 //! The bot itself (`src/bin/bot`) joins them: sockets from flux on one side, books on the other.
 
 pub mod backoff;
@@ -23,6 +24,7 @@ pub mod random;
 pub mod recording;
 pub mod report;
 pub mod scan;
+mod side;
 pub mod stamp;
 pub mod sync;
 pub mod text_book;

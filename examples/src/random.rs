@@ -1,6 +1,6 @@
 //! Small, fast, seeded numbers: the same seed gives the same run, on every machine.
 //!
-//! SplitMix64 after Steele, Lea, and Flood (2014). Not for secrets.
+//! `SplitMix64` after Steele, Lea, and Flood (2014). Not for secrets.
 
 /// A stream of numbers.
 #[derive(Debug, Clone)]

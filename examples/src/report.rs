@@ -64,6 +64,12 @@ impl fmt::Display for Latency {
 }
 
 /// A time in the unit that reads best.
+#[must_use]
+pub fn time(time: Duration) -> String {
+    Nanoseconds(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)).to_string()
+}
+
+/// A time in the unit that reads best.
 struct Nanoseconds(u64);
 
 impl fmt::Display for Nanoseconds {

@@ -5,8 +5,9 @@
 
 use std::fmt;
 
-use crate::book::{Crc, Edge, Side};
+use crate::book::{Crc, Edge};
 use crate::decimal::{self, DecimalError};
+use crate::side::{Holds, Side};
 
 /// Levels that fit a side of a [`TextBook`], whose venues send at most 1,000 or few to begin with.
 const TEXT_LEVELS_RESERVED: usize = 2048;
@@ -81,6 +82,23 @@ pub struct TextLevel {
     pub quantity: Text,
 }
 
+impl Holds for TextLevel {
+    const NOTHING: Self = {
+        let text = Text {
+            length: 0,
+            bytes: [0; TEXT_MAX],
+        };
+        Self {
+            price: text,
+            quantity: text,
+        }
+    };
+
+    fn is_nothing(&self) -> bool {
+        self.quantity.length == 0
+    }
+}
+
 /// A book that keeps prices and quantities as the venue wrote them.
 #[derive(Debug, Clone)]
 pub struct TextBook {
@@ -129,8 +147,8 @@ impl TextBook {
 
     /// Forgets all levels; the memory is kept.
     pub fn clear(&mut self) {
-        self.bids.levels.clear();
-        self.asks.levels.clear();
+        self.bids.clear();
+        self.asks.clear();
     }
 
     /// Forgets the worst levels beyond the `depth` best of each side.
@@ -161,7 +179,7 @@ impl TextBook {
     /// How many bid levels and ask levels there are.
     #[must_use]
     pub fn depth(&self) -> (usize, usize) {
-        (self.bids.levels.len(), self.asks.levels.len())
+        (self.bids.len(), self.asks.len())
     }
 
     /// The levels of one side, best first.

@@ -2,9 +2,10 @@
 
 mod common;
 
+use std::path::Path;
 use std::time::Duration;
 
-use common::{command, finish, run};
+use common::{Watched, refused, run};
 use flux_examples::exchange::{Exchange, MarketKind, MarketPlan, Plan, Speed};
 
 #[test]
@@ -35,23 +36,35 @@ fn the_tiny_bot_prints_the_best_prices_until_the_market_closes() {
 }
 
 #[test]
-fn the_exchange_says_where_it_is() {
-    use std::io::{BufRead as _, BufReader};
-    let mut child = command(env!("CARGO_BIN_EXE_exchange"), &[])
-        .spawn()
-        .expect("it starts");
-    let mut out = BufReader::new(child.stdout.take().expect("piped"));
-    let mut line = String::new();
-    out.read_line(&mut line).expect("text");
-    assert!(line.starts_with("spot:    ws://127.0.0.1:"), "{line}");
-    child.kill().expect("a child can be killed");
-    finish(child, line);
-    run(env!("CARGO_BIN_EXE_exchange"), &["x"]).expect(2, &["exchange: `x` is no port"]);
+fn the_exchange_says_where_it_is_and_whom_to_trust() {
+    let program = env!("CARGO_BIN_EXE_exchange");
+    for (arguments, scheme) in [(&[][..], "ws"), (&["--tls"], "wss")] {
+        let mut exchange = Watched::start(program, arguments);
+        exchange.wait_for(&format!("spot:    {scheme}://127.0.0.1:"));
+        exchange.wait_for(&format!("futures: {scheme}://127.0.0.1:"));
+        exchange.wait_for("symbols: BTCUSDT, ");
+        let mut files = Vec::new();
+        if scheme == "wss" {
+            let line = exchange.wait_for("trust:   ");
+            let file = line.trim_start_matches("trust:").trim().to_owned();
+            let pem = std::fs::read_to_string(&file).expect("the file is there");
+            assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
+            assert!(!pem.contains("PRIVATE"), "{pem}");
+            files.push(file);
+        }
+        let ran = exchange.interrupt();
+        ran.expect(0, &[]);
+        assert_eq!(ran.out.contains("trust:"), !files.is_empty(), "{ran}");
+        let left = files.iter().find(|file| Path::new(file).exists());
+        assert_eq!(left, None, "it goes with the exchange");
+    }
+    refused(program, &["x"], "exchange: `x` is no port");
+    refused(program, &["--tls", "1", "2"], "nothing is done with `2`");
 }
 
 #[test]
 fn the_readme_shows_the_tiny_bot_as_it_is() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let readme = std::fs::read_to_string(root.join("README.md")).expect("a README");
     let source = include_str!("../src/bin/tiny_bot.rs");
     let code = &source[source.find("use std::error").expect("its first import")..];

@@ -14,12 +14,13 @@
 
 use std::cell::{Cell, UnsafeCell};
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::ptr;
 
 use crate::landing::Landing;
 use crate::op::{Op, Request, State};
 use crate::sys::memory::Mirrors;
+use crate::tray::Tray;
 
 /// No slot, and nobody who waits: no fiber has this index.
 pub(crate) const NOBODY: u32 = u32::MAX;
@@ -38,9 +39,12 @@ pub(crate) struct Feeds {
 /// One feed.
 pub(crate) struct Slot {
     landing: Landing,
+    tray: Tray,
     /// Written over while it is not in flight alone.
     op: UnsafeCell<Op>,
     next_free: Cell<u32>,
+    /// A socket that stays open until the slot is free.
+    kept: Cell<Option<OwnedFd>>,
 }
 
 impl Feeds {
@@ -51,8 +55,10 @@ impl Feeds {
         let slots = (0..last)
             .map(|index| Slot {
                 landing: Landing::new(index, memory.piece(index as usize), memory.len()),
+                tray: Tray::new(memory.piece(index as usize), memory.len()),
                 op: UnsafeCell::new(Op::new(Request::Nothing, NOBODY)),
                 next_free: Cell::new(if index + 1 == last { NOBODY } else { index + 1 }),
+                kept: Cell::new(None),
             })
             .collect();
         Ok(Self {
@@ -84,6 +90,7 @@ impl Feeds {
     /// Takes a slot back, whose request is not in flight.
     pub(crate) fn release(&self, slot: &Slot) {
         debug_assert!(!slot.is_armed(), "the kernel would write into it");
+        drop(slot.kept.take());
         slot.next_free.set(self.free.replace(slot.landing.index()));
         self.in_use.set(self.in_use.get() - 1);
     }
@@ -130,6 +137,18 @@ impl Slot {
         &self.landing
     }
 
+    /// Its account of datagrams, where it is a feed of those.
+    #[inline]
+    pub(crate) fn tray(&self) -> &Tray {
+        &self.tray
+    }
+
+    /// Keeps a socket open until the slot is free. A request that has not left for the kernel names it by its
+    /// number, and the next socket could have that number by then.
+    pub(crate) fn keep(&self, socket: OwnedFd) {
+        self.kept.set(Some(socket));
+    }
+
     /// The request that lasts.
     #[inline]
     pub(crate) fn op(&self) -> &Op {
@@ -149,11 +168,32 @@ impl Slot {
     /// # Panics
     /// When the last one is not done.
     pub(crate) fn prepare(&self, fd: RawFd, fiber: u32) -> &Op {
+        self.write(
+            Request::Stream {
+                fd,
+                landing: ptr::from_ref(&self.landing),
+            },
+            fiber,
+        )
+    }
+
+    /// As [`prepare`](Self::prepare), for datagrams.
+    ///
+    /// # Panics
+    /// As there.
+    pub(crate) fn prepare_datagrams(&self, fd: RawFd, fiber: u32) -> &Op {
+        self.write(
+            Request::Datagrams {
+                fd,
+                landing: ptr::from_ref(&self.landing),
+                tray: ptr::from_ref(&self.tray),
+            },
+            fiber,
+        )
+    }
+
+    fn write(&self, request: Request, fiber: u32) -> &Op {
         assert!(!self.is_armed(), "a feed has one request at a time");
-        let request = Request::Stream {
-            fd,
-            landing: ptr::from_ref(&self.landing),
-        };
         // SAFETY: not in flight, so that no engine refers to it; no reference outlives the call that wanted it.
         unsafe { *self.op.get() = Op::new(request, fiber) };
         self.op()

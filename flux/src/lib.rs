@@ -145,6 +145,7 @@ mod op;
 )]
 mod reactor;
 mod sched;
+pub mod sequence;
 #[cfg(unix)] // Windows: there are no signals to wait for
 pub mod signal;
 mod stack;
@@ -156,6 +157,12 @@ pub mod time;
 pub mod timer;
 #[cfg(all(unix, feature = "tls"))]
 pub mod tls;
+#[cfg(unix)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "much of it serves `io_uring` alone")
+)]
+mod tray;
 mod wheel;
 #[cfg(all(feature = "ws", unix))] // Windows: flux has no sockets there
 pub mod ws;

@@ -24,6 +24,8 @@ use crate::list::{Linked, Links};
 use crate::sys::say;
 #[cfg(unix)]
 use crate::sys::socket::MessageHeader;
+#[cfg(unix)]
+use crate::tray::Tray;
 
 /// A moment on one of the system's clocks: so long after its zero. Laid out as the kernel's `timespec` is, which
 /// reads it out of the op.
@@ -105,6 +107,15 @@ pub(crate) enum Request {
     /// For engines that can ([`Engine::feeds_by_kernel`](crate::engine::Engine::feeds_by_kernel)).
     #[cfg(unix)]
     Stream { fd: RawFd, landing: *const Landing },
+    /// Datagrams into the buffers of a feed, again and again, until it fails or no buffer is left.
+    ///
+    /// For engines that can, as [`Stream`](Self::Stream).
+    #[cfg(unix)]
+    Datagrams {
+        fd: RawFd,
+        landing: *const Landing,
+        tray: *const Tray,
+    },
     /// A connection from a listener, and its peer's address.
     #[cfg(unix)]
     Accept {
@@ -129,6 +140,15 @@ pub(crate) enum Request {
 
 #[cfg(unix)]
 impl Request {
+    /// Whether it goes on after it has brought something; and if so, the account of the feed that it is for.
+    #[inline]
+    pub(crate) fn lasts(&self) -> Option<*const Landing> {
+        match *self {
+            Self::Stream { landing, .. } | Self::Datagrams { landing, .. } => Some(landing),
+            _ => None,
+        }
+    }
+
     /// The descriptor that it is about.
     #[inline]
     pub(crate) fn fd(&self) -> Option<RawFd> {
@@ -140,6 +160,7 @@ impl Request {
             | Self::Send { fd, .. }
             | Self::SendMessage { fd, .. }
             | Self::Stream { fd, .. }
+            | Self::Datagrams { fd, .. }
             | Self::Accept { fd, .. }
             | Self::Connect { fd, .. }
             | Self::Ready { fd, .. } => Some(fd),
@@ -158,6 +179,7 @@ impl Request {
             | Self::ReceiveOne { .. }
             | Self::ReceiveMessage { .. }
             | Self::Stream { .. }
+            | Self::Datagrams { .. }
             | Self::Accept { .. } => false,
         }
     }

@@ -8,7 +8,8 @@ use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use flux::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+use flux::net::{TcpListener, TcpStream, UdpEvent, UdpSocket, UnixListener, UnixStream};
+use flux::sequence::{Arbiter, Bounds, Span};
 use flux::timer::{self, TimerSource};
 use flux::{Config, Core, Fiber, StackClass, spawn};
 
@@ -89,6 +90,8 @@ fn nothing_allocates_after_init() {
             feeds();
             local_echoes();
             datagrams();
+            packets();
+            arbitration();
             sleeps();
             timers();
             hand_offs();
@@ -156,6 +159,63 @@ fn feeds() {
             drop(ours.into_feed().unwrap());
         }
     });
+}
+
+fn packets() {
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let to = socket.local_addr().unwrap();
+    let mut feed = socket.into_feed().unwrap();
+    allocates_nothing("packets of a feed, and those that it drops", || {
+        for round in 0..ROUNDS / 10 {
+            for _ in 0..10 {
+                sender.send_to(&[7; 100], to).unwrap();
+            }
+            for _ in 0..10 {
+                match feed.recv().unwrap() {
+                    UdpEvent::Packet(packet) => {
+                        assert_eq!(packet.len(), 100);
+                        assert!(packet.sender().is_some() && packet.received_at().is_some());
+                    }
+                    other => panic!("round {round}: {other:?}"),
+                }
+            }
+            assert!(feed.try_recv().unwrap().is_none());
+        }
+    });
+    allocates_nothing("a feed, opened and closed", || {
+        for _ in 0..100 {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            let mut feed = socket.into_feed().unwrap();
+            sender
+                .send_to(b"tick", feed.socket().local_addr().unwrap())
+                .unwrap();
+            assert!(feed.recv().is_ok());
+        }
+    });
+}
+
+fn arbitration() {
+    let mut arbiter = Arbiter::new(Bounds::default());
+    let (mut next, mut messages) = (0, 0);
+    allocates_nothing("two lines made one", || {
+        for round in 0..ROUNDS {
+            // Each line loses some, moves some, and some are lost on both.
+            for (line, lost) in [(0, 3), (1, 5)] {
+                if round % lost > 0 {
+                    let span = Span {
+                        session: 1,
+                        first: next ^ 1,
+                        count: 1,
+                    };
+                    let at = Duration::from_micros(round);
+                    arbiter.offer(line, span, &[7; 100], at, |_| messages += 1);
+                }
+            }
+            next += 1;
+        }
+    });
+    assert!(messages > 0 && arbiter.counts().missing > 0);
 }
 
 fn local_echoes() {

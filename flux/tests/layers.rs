@@ -13,7 +13,7 @@ use words::{Word, attribute, group, without_tests, words};
 /// The rooms, lowest first: each may use what stands above it here, and itself.
 const LAYERS: [&[&str]; 12] = [
     &["sys", "clock", "list", "error", "config"],
-    &["landing"],
+    &["landing", "tray"],
     &["op"],
     &["feeds"],
     &["engine"],
@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 12] = [
     &["sched"],
     &["reactor"],
     &["task"],
-    &["net", "time", "timer", "sync", "signal"],
+    &["net", "time", "timer", "sync", "signal", "sequence"],
     &["stats", "ws", "tls", "macro_support"],
 ];
 /// The arrows between rooms of one layer.

@@ -55,6 +55,9 @@ fn fault(error: &io::Error) -> Fault {
     }
 }
 
+/// Longer than anything takes that does not hang.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// How many bytes the longest of the streams brings.
 const TOTAL: usize = 3 << 20;
 
@@ -254,8 +257,11 @@ fn an_alert_does_not_wait_for_a_server_that_reads_nothing() {
     });
     fibers(move || {
         let mut stream = stuck(&connector, address);
-        assert_eq!(stream.fill().unwrap(), 4);
-        assert_eq!(fault(&stream.fill().unwrap_err()), Fault::BadMac);
+        let told = timeout(PATIENCE, move || {
+            assert_eq!(stream.fill().unwrap(), 4);
+            assert_eq!(fault(&stream.fill().unwrap_err()), Fault::BadMac);
+        });
+        told.expect("it does not wait");
     });
     server.join().unwrap();
 }
@@ -274,12 +280,15 @@ fn an_answer_to_an_update_of_keys_does_not_hold_up_what_follows() {
     });
     fibers(move || {
         let mut stream = stuck(&connector, address);
-        assert_eq!(stream.fill().unwrap(), 4);
-        stream.get_mut().is_stuck = false;
-        stream.write_all(b"back").unwrap();
-        // And being dropped does not wait either.
-        stream.get_mut().is_stuck = true;
-        drop(stream);
+        let answered = timeout(PATIENCE, move || {
+            assert_eq!(stream.fill().unwrap(), 4);
+            stream.get_mut().is_stuck = false;
+            stream.write_all(b"back").unwrap();
+            // And being dropped does not wait either.
+            stream.get_mut().is_stuck = true;
+            drop(stream);
+        });
+        answered.expect("it does not wait");
     });
     assert_eq!(&server.join().unwrap(), b"back");
 }

@@ -5,45 +5,125 @@
 //! cargo run --release --bin bot -- --url ws://127.0.0.1:9000 --symbols BTCUSDT --decimals 2,3
 //! ```
 //!
+//! With `--tls` it is spoken to over TLS alone, with a certificate that is made at the start, and
+//! prints in which file a client finds whom to trust:
+//!
+//! ```text
+//! cargo run --release --bin exchange -- --tls 9000
+//! cargo run --release --bin bot -- --url wss://localhost:9000 --ca FILE --symbols BTCUSDT --decimals 2,3
+//! ```
+//!
 //! Stop it and start it again to watch the bot lose its books, come back, and build them anew.
 
-use std::convert::Infallible;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use flux_examples::exchange::{Exchange, MarketKind, MarketPlan, Plan};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
 const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"];
 
+/// How often the main thread looks whether it is to stop.
+const TICK: Duration = Duration::from_millis(50);
+
 fn main() -> ExitCode {
-    let Err(sentence) = run(std::env::args().nth(1));
-    eprintln!("exchange: {sentence}");
-    ExitCode::from(2)
+    match run(std::env::args().skip(1)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("exchange: {sentence}");
+            ExitCode::from(2)
+        }
+    }
 }
 
-fn run(port: Option<String>) -> Result<Infallible, String> {
-    let port = match port {
-        None => 0,
-        Some(text) => text.parse().map_err(|_| {
-            format!("`{text}` is no port; give a number from 0 to 65535, or nothing")
-        })?,
-    };
+/// Reads `[--tls] [PORT]`.
+fn parse(arguments: impl Iterator<Item = String>) -> Result<(u16, bool), String> {
+    let (mut port, mut tls) = (None, false);
+    for argument in arguments {
+        match argument.as_str() {
+            "--tls" => tls = true,
+            text if port.is_none() => {
+                port = Some(text.parse().map_err(|_| {
+                    format!("`{text}` is no port; usage: exchange [--tls] [PORT], from 0 to 65535")
+                })?);
+            }
+            text => return Err(format!("nothing is done with `{text}`")),
+        }
+    }
+    Ok((port.unwrap_or(0), tls))
+}
+
+fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
+    let (port, tls) = parse(arguments)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|error| format!("signals cannot be caught: {error}"))?;
+    }
     let symbols: Vec<String> = SYMBOLS.map(str::to_owned).to_vec();
     let market = |kind| MarketPlan {
         kind,
         symbols: symbols.clone(),
     };
-    let markets = vec![market(MarketKind::Spot), market(MarketKind::Futures)];
     let exchange = Exchange::open(Plan {
         port,
-        markets,
+        tls,
+        markets: vec![market(MarketKind::Spot), market(MarketKind::Futures)],
         ..Plan::default()
     })
     .map_err(|error| format!("port {port} cannot be opened: {error}"))?;
+    let authority = exchange.authority().map(Authority::write).transpose();
+    let authority = authority
+        .map_err(|error| format!("the certificate cannot be written to a file: {error}"))?;
     let address = exchange.address();
-    println!("spot:    ws://{address}/stream?streams=btcusdt@depth@100ms");
-    println!("futures: ws://{address}/public/stream?streams=btcusdt@depth@0ms/btcusdt@bookTicker");
+    let scheme = if tls { "wss" } else { "ws" };
+    println!("spot:    {scheme}://{address}/stream?streams=btcusdt@depth@100ms");
+    println!(
+        "futures: {scheme}://{address}/public/stream?streams=btcusdt@depth@0ms/btcusdt@bookTicker"
+    );
     println!("symbols: {}", SYMBOLS.join(", "));
-    loop {
-        std::thread::park(); // Ctrl-C ends the program; its threads need no goodbye
+    if let Some(Authority(file)) = &authority {
+        println!("trust:   {}", file.display());
     }
+    while !stop.load(Ordering::Relaxed) {
+        thread::sleep(TICK);
+    }
+    // Connections just end, as if it had been killed: that is what there is to watch.
+    std::mem::forget(exchange);
+    Ok(())
+}
+
+/// The file with the certificate to trust; it goes with the exchange.
+struct Authority(PathBuf);
+
+impl Authority {
+    fn write(pem: &str) -> io::Result<Self> {
+        let name = format!("flux-exchange-{}.pem", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        // A file of this name that is there already is somebody else's.
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(|error| named(&path, &error))?;
+        file.write_all(pem.as_bytes())?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Authority {
+    fn drop(&mut self) {
+        // If it is gone already, all is well.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("`{}`: {error}", path.display()))
 }

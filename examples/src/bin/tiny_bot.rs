@@ -9,24 +9,19 @@ use std::error::Error;
 use std::net::SocketAddr;
 
 use flux::net::TcpStream;
-use tungstenite::Message;
+use flux::ws::{self, Request};
 
 #[flux::fiber(stack = "medium")]
 fn follow(exchange: SocketAddr, symbol: &'static str) -> Result<(), Box<dyn Error>> {
-    let stream = TcpStream::connect(exchange)?;
-    let url = format!("ws://{exchange}/public/stream?streams={symbol}@bookTicker");
-    let (mut socket, _) = tungstenite::client(url, stream)?;
-    loop {
-        match socket.read()? {
-            // suspends this fiber, never the core
-            Message::Text(text) => {
-                let tick: serde_json::Value = serde_json::from_str(&text)?;
-                println!("{symbol}  {} / {}", tick["data"]["b"], tick["data"]["a"]);
-            }
-            Message::Close(_) => return Ok(()),
-            _ => {} // tungstenite has answered the ping
-        }
+    let feed = TcpStream::connect(exchange)?.into_feed()?;
+    let stream = format!("/public/stream?streams={symbol}@bookTicker");
+    let mut socket = ws::connect(feed, Request::new(exchange.to_string(), stream))?;
+    // Suspends this fiber, never the core; pings are answered on the way.
+    while let Some(message) = socket.read()? {
+        let tick: serde_json::Value = serde_json::from_slice(message.as_bytes())?;
+        println!("{symbol}  {} / {}", tick["data"]["b"], tick["data"]["a"]);
     }
+    Ok(())
 }
 
 #[flux::main]

@@ -21,6 +21,10 @@ pub enum FaultKind {
     HalfClose,
     /// Bytes that are no WebSocket frame.
     Garbage,
+    /// The connection ends in the middle of a TLS record.
+    CutRecord,
+    /// A TLS record that was changed on its way.
+    ChangedRecord,
     /// Half of a JSON text in a proper frame.
     TruncatedJson,
     /// A diff is not sent.
@@ -46,11 +50,13 @@ pub enum FaultKind {
 }
 
 /// All kinds with their names, in the order in which the help shows them.
-pub const KINDS: [(&str, FaultKind); 15] = [
+pub const KINDS: [(&str, FaultKind); 17] = [
     ("refuse", FaultKind::Refuse),
     ("reset", FaultKind::Reset),
     ("half-close", FaultKind::HalfClose),
     ("garbage", FaultKind::Garbage),
+    ("cut-record", FaultKind::CutRecord),
+    ("changed-record", FaultKind::ChangedRecord),
     ("truncated-json", FaultKind::TruncatedJson),
     ("gap", FaultKind::Gap),
     ("duplicate", FaultKind::Duplicate),
@@ -72,6 +78,14 @@ impl FaultKind {
             self,
             OldSnapshot | SlowHttp | GarbledHttp | ShortHttp | BusyHttp | HangHttp
         )
+    }
+}
+
+impl FaultKind {
+    /// Whether there is such a thing over TLS alone.
+    #[must_use]
+    pub fn needs_tls(self) -> bool {
+        matches!(self, Self::CutRecord | Self::ChangedRecord)
     }
 }
 

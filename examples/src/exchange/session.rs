@@ -1,7 +1,7 @@
 //! One upgraded connection: messages out, pings out and pongs back, faults on demand, a clean close.
 
 use std::io::Write as _;
-use std::net::{Shutdown, TcpStream};
+use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use tungstenite::{Bytes, Error, Message, Utf8Bytes, WebSocket};
 
 use super::faults::FaultKind;
+use super::link::{Link, is_timeout};
 use super::{SLICE, Shared, Speed};
 
 /// How often a ping is sent. Real exchanges take seconds or minutes; a demonstration has ten seconds.
@@ -34,7 +35,7 @@ pub(super) enum Ended {
 /// An upgraded connection.
 #[derive(Debug)]
 pub(super) struct Session<'a> {
-    socket: WebSocket<TcpStream>,
+    socket: WebSocket<Link>,
     shared: &'a Shared,
     /// Whether each message leaves at once, or many together.
     eager: bool,
@@ -43,19 +44,18 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Answers the upgrade that stands at the start of `stream`.
-    pub(super) fn accept(stream: TcpStream, shared: &'a Shared) -> Result<Self, Ended> {
+    /// Answers the upgrade that stands at the start of `link`.
+    pub(super) fn accept(link: Link, shared: &'a Shared) -> Result<Self, Ended> {
         let ready = || {
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))
+            link.socket().set_read_timeout(Some(PATIENCE))?;
+            link.socket().set_write_timeout(Some(PATIENCE))
         };
         ready().map_err(|_| Ended::Gone)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(4 << 10)
             .write_buffer_size(16 << 10);
         let socket =
-            tungstenite::accept_with_config(stream, Some(config)).map_err(|_| Ended::Gone)?;
+            tungstenite::accept_with_config(link, Some(config)).map_err(|_| Ended::Gone)?;
         Ok(Self {
             socket,
             shared,
@@ -150,7 +150,7 @@ impl<'a> Session<'a> {
         if kind == FaultKind::Stall {
             return Err(Ended::Stalled);
         }
-        let stream = self.socket.get_mut();
+        let link = self.socket.get_mut();
         // A text frame that announces 1,000 bytes and has half of what it had to say, at most.
         let mut bytes = vec![0x81, 126, 0x03, 0xe8];
         bytes.extend_from_slice(&payload[..(payload.len() / 2).min(500)]);
@@ -159,13 +159,17 @@ impl<'a> Session<'a> {
             bytes = vec![0xff; 64];
         }
         // The connection ends here anyway, so an error of it changes nothing.
-        let _ = stream.write_all(&bytes);
+        let _ = match kind {
+            FaultKind::CutRecord => link.cut_within_a_record(&bytes),
+            FaultKind::ChangedRecord => link.write_a_changed_record(&bytes),
+            _ => link.write_all(&bytes).and_then(|()| link.flush()),
+        };
         match kind {
             FaultKind::Reset => {
-                let _ = socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
+                let _ = socket2::SockRef::from(link.socket()).set_linger(Some(Duration::ZERO));
             }
             FaultKind::HalfClose => {
-                let _ = stream.shutdown(Shutdown::Write);
+                let _ = link.socket().shutdown(Shutdown::Write);
                 self.wait_for_the_peer_to_leave(PATIENCE);
             }
             _ => self.wait_for_the_peer_to_leave(PATIENCE),
@@ -180,7 +184,8 @@ impl<'a> Session<'a> {
 
     fn wait_for_the_peer_to_leave(&mut self, at_most: Duration) {
         let until = Instant::now() + at_most;
-        if self.socket.get_ref().set_read_timeout(Some(SLICE)).is_err() {
+        let socket = self.socket.get_ref().socket();
+        if socket.set_read_timeout(Some(SLICE)).is_err() {
             return;
         }
         let mut next_ping = Instant::now();
@@ -204,16 +209,10 @@ impl<'a> Session<'a> {
     }
 
     /// Whether the peer has closed or reset the connection; costs a slice of time if not.
-    pub(super) fn peer_has_left(&self) -> bool {
-        let stream = self.socket.get_ref();
-        if stream.set_read_timeout(Some(SLICE)).is_err() {
-            return true;
-        }
-        let left = match stream.peek(&mut [0]) {
-            Ok(count) => count == 0,
-            Err(error) => !is_timeout(&error),
-        };
-        left || stream.set_read_timeout(Some(PATIENCE)).is_err()
+    pub(super) fn peer_has_left(&mut self) -> bool {
+        let link = self.socket.get_mut();
+        let wait = |link: &Link, time| link.socket().set_read_timeout(Some(time)).is_ok();
+        !wait(link, SLICE) || link.has_ended() || !wait(link, PATIENCE)
     }
 
     /// Says goodbye and waits for the peer to agree.
@@ -227,14 +226,8 @@ impl<'a> Session<'a> {
         }
         // Whatever ends this, the connection is over.
         while self.socket.read().is_ok() {}
+        let _ = self.socket.get_mut().finish();
     }
-}
-
-fn is_timeout(error: &std::io::Error) -> bool {
-    matches!(
-        error.kind(),
-        std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-    )
 }
 
 /// The same diff with a bid that no ask can be above.

@@ -1,6 +1,6 @@
 //! The port: looks at the first request of a connection, and upgrades it or answers it.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tungstenite::protocol::frame::coding::CloseCode;
 
 use super::faults::FaultKind;
+use super::link::{Link, is_timeout};
 use super::market::{Event, Subscription};
 use super::session::{Ended, Session};
 use super::{MarketKind, Shared};
@@ -32,24 +33,25 @@ struct Request {
 }
 
 impl Request {
-    fn parse(head: &[u8]) -> Option<Self> {
+    /// The request at the start of `head`, once all of it is there.
+    fn parse(head: &[u8]) -> Result<Option<Self>, httparse::Error> {
         let mut headers = [httparse::EMPTY_HEADER; 32];
         let mut request = httparse::Request::new(&mut headers);
-        let httparse::Status::Complete(length) = request.parse(head).ok()? else {
-            return None;
+        let httparse::Status::Complete(length) = request.parse(head)? else {
+            return Ok(None);
         };
-        let target = request.path?;
+        let target = request.path.unwrap_or("");
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let upgrade = request.headers.iter().any(|header| {
             header.name.eq_ignore_ascii_case("upgrade")
                 && header.value.eq_ignore_ascii_case(b"websocket")
         });
-        Some(Self {
+        Ok(Some(Self {
             path: path.to_owned(),
             query: query.to_owned(),
             upgrade,
             length,
-        })
+        }))
     }
 
     fn parameter(&self, name: &str) -> Option<&str> {
@@ -68,42 +70,46 @@ impl Request {
 }
 
 /// Serves one connection to its end.
-pub(super) fn serve(mut stream: TcpStream, shared: &Shared) {
-    let Some(request) = peek_request(&stream) else {
-        // Nothing that can be answered; closing says so.
+pub(super) fn serve(stream: TcpStream, shared: &Shared) {
+    let Ok(mut link) = Link::open(stream, shared.security.as_ref(), REQUEST_WAIT) else {
+        // A client that went away, or that does not like the certificate and has said so.
         return;
     };
-    if request.upgrade {
-        upgrade(stream, &request, shared);
-    } else {
-        // A client that went away does not need its answer.
-        let _ = answer(&mut stream, &request, shared);
-    }
-}
-
-/// Looks at the request without taking it from the stream: an upgrade is tungstenite's to read.
-fn peek_request(stream: &TcpStream) -> Option<Request> {
-    stream.set_read_timeout(Some(REQUEST_WAIT)).ok()?;
-    let (mut head, until) = ([0; HEAD_MAX], Instant::now() + REQUEST_WAIT);
-    while Instant::now() < until {
-        match stream.peek(&mut head) {
-            Ok(0) | Err(_) => return None,
-            Ok(count) => {
-                if let Some(request) = Request::parse(&head[..count]) {
-                    return Some(request);
-                }
-                if count == HEAD_MAX {
-                    return None;
-                }
-            }
+    let served = match next_request(&mut link) {
+        Err(error) => Err(error),
+        Ok(None) => bad_request(&mut link, "this is no HTTP request"),
+        Ok(Some(_)) if shared.security.is_some() && !link.is_tls() => {
+            bad_request(&mut link, "this port speaks TLS: `https://`, `wss://`")
         }
-        // The rest of the head is on its way.
-        thread::sleep(Duration::from_millis(1));
-    }
-    None
+        Ok(Some(request)) if request.upgrade => return upgrade(link, &request, shared),
+        Ok(Some(request)) => answer(&mut link, &request, shared),
+    };
+    // A client that went away does not need its answer.
+    let _ = served.and_then(|()| link.finish());
 }
 
-fn upgrade(stream: TcpStream, request: &Request, shared: &Shared) {
+/// Looks at the request without taking it: an upgrade is tungstenite's to read. None is what is no
+/// request.
+fn next_request(link: &mut Link) -> io::Result<Option<Request>> {
+    let until = Instant::now() + REQUEST_WAIT;
+    loop {
+        match Request::parse(link.ahead()) {
+            Ok(Some(request)) => return Ok(Some(request)),
+            Ok(None) if link.ahead().len() < HEAD_MAX => {}
+            Ok(None) | Err(_) => return Ok(None),
+        }
+        if link.look_ahead()? == 0 || Instant::now() >= until {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+fn bad_request(link: &mut Link, why: &str) -> io::Result<()> {
+    link.take_ahead(usize::MAX);
+    respond(link, "400 Bad Request", "", why)
+}
+
+fn upgrade(mut link: Link, request: &Request, shared: &Shared) {
     let market = match request.path.as_str() {
         "/stream" | "/ws" => shared.market(MarketKind::Spot),
         "/public/stream" => shared.market(MarketKind::Futures),
@@ -113,13 +119,13 @@ fn upgrade(stream: TcpStream, request: &Request, shared: &Shared) {
         .replay()
         .and_then(|(number, _)| shared.replays.get(number));
     if market.is_none() && replay.is_none() {
-        let mut stream = stream;
+        link.take_ahead(request.length);
         // A client that went away does not need its answer.
-        let _ = discard_head(&mut stream, request)
-            .and_then(|()| respond(&mut stream, "404 Not Found", "", "no such stream"));
+        let _ =
+            respond(&mut link, "404 Not Found", "", "no such stream").and_then(|()| link.finish());
         return;
     }
-    let Ok(mut session) = Session::accept(stream, shared) else {
+    let Ok(mut session) = Session::accept(link, shared) else {
         return;
     };
     if let Some(replay) = replay {
@@ -170,11 +176,10 @@ fn send(session: &mut Session<'_>, wanted: Subscription, event: &Event) -> Resul
     Ok(())
 }
 
-fn answer(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Result<()> {
-    discard_head(stream, request)?;
-    stream.set_write_timeout(Some(REQUEST_WAIT))?;
+fn answer(link: &mut Link, request: &Request, shared: &Shared) -> io::Result<()> {
+    link.take_ahead(request.length);
     if !request.path.ends_with("/depth") {
-        return respond(stream, "404 Not Found", "", "no such page");
+        return respond(link, "404 Not Found", "", "no such page");
     }
     let count = shared.snapshots_asked.fetch_add(1, Ordering::Relaxed) + 1;
     let fault = shared.faults.of_http(count);
@@ -182,20 +187,20 @@ fn answer(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Res
     match fault {
         Some(FaultKind::BusyHttp) => {
             return respond(
-                stream,
+                link,
                 "429 Too Many Requests",
                 "Retry-After: 1\r\n",
                 r#"{"code":-1003,"msg":"Too many requests."}"#,
             );
         }
         Some(FaultKind::GarbledHttp) => {
-            return stream.write_all(b"HTP/1.1 2OO fine\r\n\r\n{\"lastUpdateId\":");
+            return link.write_all(b"HTP/1.1 2OO fine\r\n\r\n{\"lastUpdateId\":");
         }
         Some(FaultKind::ShortHttp) => {
-            return stream
+            return link
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{\"lastUpdateId\":5,");
         }
-        Some(FaultKind::HangHttp) => return hang(stream, shared),
+        Some(FaultKind::HangHttp) => return hang(link, shared),
         _ => {}
     }
     let replay = request
@@ -214,16 +219,16 @@ fn answer(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Res
     };
     let Some(text) = text else {
         return respond(
-            stream,
+            link,
             "400 Bad Request",
             "",
             r#"{"code":-1121,"msg":"Invalid symbol."}"#,
         );
     };
     let sent = if fault == Some(FaultKind::SlowHttp) {
-        dribble(stream, &text)
+        dribble(link, &text)
     } else {
-        respond(stream, "200 OK", "", &text)
+        respond(link, "200 OK", "", &text)
     };
     if let (Some(replay), false) = (replay, old) {
         match &sent {
@@ -234,40 +239,38 @@ fn answer(stream: &mut TcpStream, request: &Request, shared: &Shared) -> io::Res
     sent
 }
 
-fn discard_head(stream: &mut TcpStream, request: &Request) -> io::Result<()> {
-    let mut head = vec![0; request.length];
-    stream.read_exact(&mut head)
-}
-
 fn head(status: &str, extra: &str, length: usize) -> String {
     format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json;charset=UTF-8\r\n{extra}Content-Length: {length}\r\nConnection: close\r\n\r\n"
     )
 }
 
-fn respond(stream: &mut TcpStream, status: &str, extra: &str, body: &str) -> io::Result<()> {
-    stream.write_all(head(status, extra, body.len()).as_bytes())?;
-    stream.write_all(body.as_bytes())?;
-    stream.flush()
+fn respond(link: &mut Link, status: &str, extra: &str, body: &str) -> io::Result<()> {
+    link.write_all(head(status, extra, body.len()).as_bytes())?;
+    link.write_all(body.as_bytes())?;
+    link.flush()
 }
 
 /// Sends the head byte by byte, and the body after it.
-fn dribble(stream: &mut TcpStream, body: &str) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+fn dribble(link: &mut Link, body: &str) -> io::Result<()> {
     for byte in head("200 OK", "", body.len()).bytes() {
-        stream.write_all(&[byte])?;
+        link.write_all(&[byte])?;
+        link.flush()?;
         thread::sleep(Duration::from_millis(1));
     }
-    stream.write_all(body.as_bytes())
+    link.write_all(body.as_bytes())?;
+    link.flush()
 }
 
 /// Waits until the client gives up.
-fn hang(stream: &mut TcpStream, shared: &Shared) -> io::Result<()> {
+fn hang(link: &mut Link, shared: &Shared) -> io::Result<()> {
     let until = Instant::now() + HANG;
-    stream.set_read_timeout(Some(super::SLICE))?;
+    link.socket().set_read_timeout(Some(super::SLICE))?;
     while Instant::now() < until && !shared.stopped() {
-        if matches!(stream.read(&mut [0; 64]), Ok(0)) {
-            return Ok(());
+        match link.read(&mut [0; 64]) {
+            Ok(0) => break,
+            Err(error) if !is_timeout(&error) => return Err(error),
+            _ => {}
         }
     }
     Ok(())
@@ -280,7 +283,9 @@ mod tests {
     #[test]
     fn requests_are_taken_apart() {
         let head = b"GET /replay/3/fapi/v1/depth?symbol=X&limit=5 HTTP/1.1\r\nHost: x\r\nUpgrade: WebSocket\r\n\r\n";
-        let request = Request::parse(head).expect("a request");
+        let request = Request::parse(head)
+            .expect("HTTP")
+            .expect("a whole request");
         assert_eq!(request.replay(), Some((3, "fapi/v1/depth")));
         assert_eq!(
             (
@@ -291,7 +296,7 @@ mod tests {
             (Some("X"), Some("5"), None)
         );
         assert!(request.upgrade && request.length == head.len());
-        assert_eq!(Request::parse(&head[..30]), None);
-        assert_eq!(Request::parse(b"\x16\x03\x01hello\r\n\r\n"), None);
+        assert_eq!(Request::parse(&head[..30]), Ok(None));
+        assert!(Request::parse(b"\x16\x03\x01hello\r\n\r\n").is_err());
     }
 }

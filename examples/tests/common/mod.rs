@@ -2,8 +2,9 @@
 
 #![allow(dead_code, reason = "each test takes what it needs of this")]
 
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,15 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> Ran {
     )
 }
 
+/// Runs a program that refuses these arguments, in one sentence with these words.
+#[track_caller]
+pub(crate) fn refused(program: &str, arguments: &[&str], words: &str) {
+    let ran = run(program, arguments);
+    ran.expect(2, &[words]);
+    assert!(ran.out.is_empty(), "{ran}");
+    assert_eq!(ran.err.trim_end().lines().count(), 1, "{ran}");
+}
+
 /// Waits for a program to end; `read` is what has been read of its output already.
 #[track_caller]
 pub(crate) fn finish(mut child: Child, read: String) -> Ran {
@@ -119,4 +129,98 @@ pub(crate) fn finish(mut child: Child, read: String) -> Ran {
     };
     assert!(status.is_some(), "it hangs\n{ran}");
     ran
+}
+
+/// Each client, plain and over TLS.
+pub(crate) const WAYS: [&[&str]; 4] = [
+    &[],
+    &["--tls"],
+    &["--client", "tungstenite"],
+    &["--tls", "--client", "tungstenite"],
+];
+
+/// A program whose output is read line by line.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    /// The program and its output; none once it has ended.
+    running: Option<(Child, BufReader<ChildStdout>)>,
+    read: String,
+}
+
+impl Watched {
+    pub(crate) fn start(program: &str, arguments: &[&str]) -> Self {
+        let mut child = command(program, arguments).spawn().expect("it starts");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        Self {
+            running: Some((child, out)),
+            read: String::new(),
+        }
+    }
+
+    /// The next line with these words; the program has ended if there is none.
+    pub(crate) fn wait_for(&mut self, words: &str) -> &str {
+        let (_, out) = self.running.as_mut().expect("it runs");
+        loop {
+            let start = self.read.len();
+            let count = out.read_line(&mut self.read).expect("text");
+            assert!(count > 0, "it ended without `{words}`: {}", self.read);
+            if self.read[start..].contains(words) {
+                return self.read[start..].trim_end();
+            }
+        }
+    }
+
+    /// Ends it as Ctrl-C would, and waits until it has.
+    #[track_caller]
+    pub(crate) fn interrupt(mut self) -> Ran {
+        let (mut child, out) = self.running.take().expect("it runs");
+        interrupt(child.id());
+        let read = std::mem::take(&mut self.read) + &String::from_utf8_lossy(out.buffer());
+        child.stdout = Some(out.into_inner());
+        finish(child, read)
+    }
+}
+
+/// Ends it at once, so that no program outlives the test that it was started for.
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some((child, _)) = &mut self.running {
+            // If it has ended by itself, all is well.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn interrupt(process: u32) {
+    let status = Command::new("sh")
+        .args(["-c", &format!("kill -INT {process}")])
+        .status();
+    assert!(status.expect("there is a shell").success());
+}
+
+/// A file in the temporary folder; its name is that of the test process, so it is written over by
+/// nobody else.
+pub(crate) fn scratch(name: &str, content: &[u8]) -> String {
+    let path: PathBuf =
+        std::env::temp_dir().join(format!("flux-bot-{}-{name}", std::process::id()));
+    std::fs::write(&path, content).expect("the temporary folder takes files");
+    path.to_string_lossy().into_owned()
+}
+
+/// The recording of this name; none, and a line that says so, if there are no recordings.
+pub(crate) fn recording(name: &str) -> Option<String> {
+    let folder = std::env::var_os("FLUX_MARKET_DATA").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/market-data"),
+        PathBuf::from,
+    );
+    let path = folder.join(name);
+    if path.is_file() {
+        return Some(path.to_string_lossy().into_owned());
+    }
+    println!(
+        "SKIPPED: there is no {}; set FLUX_MARKET_DATA",
+        path.display()
+    );
+    None
 }

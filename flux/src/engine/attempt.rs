@@ -99,7 +99,7 @@ unsafe fn call_other(fd: RawFd, request: &Request, first: First) -> Tried {
         Request::Nothing | Request::Timeout { .. } => Tried::whole(0),
         Request::Receive { .. } => unreachable!("`call` makes the receives of streams itself"),
         // Asked of an engine that cannot.
-        Request::Stream { .. } => Tried::whole(-libc::EOPNOTSUPP),
+        Request::Stream { .. } | Request::Datagrams { .. } => Tried::whole(-libc::EOPNOTSUPP),
         // What was received ended at a seam, so that it says nothing of what is left.
         Request::ReceiveOne {
             buffer, len, peek, ..

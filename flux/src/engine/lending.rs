@@ -6,6 +6,7 @@ use std::io;
 
 use super::Engine;
 use crate::landing::Landing;
+use crate::tray::Tray;
 
 impl Engine {
     /// Makes ready for so many feeds; whether the kernel fills them by itself, by requests that last.
@@ -38,6 +39,36 @@ impl Engine {
             #[cfg(target_os = "linux")]
             Self::Uring(uring) => uring.open_feed(landing),
             _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Lends the buffers of a feed to the kernel, to be filled by [`Datagrams`](crate::op::Request::Datagrams).
+    ///
+    /// # Errors
+    /// As [`open_feed`](Self::open_feed).
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(unused_variables, reason = "no engine there fills feeds")
+    )]
+    pub(crate) fn open_packets(&mut self, landing: &Landing, tray: &Tray) -> io::Result<()> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Uring(uring) => uring.open_packets(landing, tray),
+            _ => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    /// Lends again the buffers of a feed that have come back.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        allow(unused_variables, reason = "no engine there fills feeds")
+    )]
+    #[inline]
+    pub(crate) fn lend_packets(&mut self, landing: &Landing, tray: &Tray) {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Uring(uring) => uring.lend_packets(landing, tray),
+            _ => {}
         }
     }
 

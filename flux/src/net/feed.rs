@@ -74,7 +74,8 @@ use crate::reactor::{Reactor, current};
 /// # }
 /// ```
 pub struct Feed {
-    stream: TcpStream,
+    /// There until it is dropped, which hands it on.
+    stream: Option<TcpStream>,
     /// Keeps the memory, also should this outlive the reactor.
     feeds: Rc<Feeds>,
     slot: u32,
@@ -101,7 +102,7 @@ impl TcpStream {
             let (slot, by_kernel) = reactor.open_feed(!hot)?;
             let landing = reactor.feeds.slot(slot).landing();
             Ok(Feed {
-                stream: self,
+                stream: Some(self),
                 feeds: Rc::clone(&reactor.feeds),
                 slot,
                 by_kernel,
@@ -150,8 +151,8 @@ impl Feed {
     #[inline]
     #[track_caller]
     fn await_more(&mut self, reactor: &Reactor) -> io::Result<usize> {
-        let timeout = self.stream.read_timeout_now();
-        let fd = self.stream.as_raw_fd();
+        let timeout = self.stream().read_timeout_now();
+        let fd = self.stream().as_raw_fd();
         reactor
             .wait_for_feed(self.slot, fd, self.seen, timeout)
             .map_err(|error| self.named(error))?;
@@ -181,13 +182,13 @@ impl Feed {
         // SAFETY: memory of this feed's own, behind what is unread and up to where that begins, good over its end by
         // the second mapping; nobody else refers to it, since what is shown borrows this value.
         let room = unsafe { slice::from_raw_parts_mut(start.as_ptr(), len) };
-        let kind = if self.stream.hot() {
+        let kind = if self.stream().hot() {
             Kind::HotStream
         } else {
             Kind::Stream
         };
-        let timeout = self.stream.read_timeout_now();
-        let received = socket_io::receive(self.stream.as_fd(), kind, room, false, timeout);
+        let timeout = self.stream().read_timeout_now();
+        let received = socket_io::receive(self.stream().as_fd(), kind, room, false, timeout);
         match received {
             Ok(0) => landing.set_end(End::Finished),
             Ok(count) => landing.received(count),
@@ -289,18 +290,26 @@ impl Feed {
     }
 
     /// The stream, to write to, or to ask.
+    ///
+    /// # Panics
+    /// Never: there is a stream for as long as there is a feed.
+    #[inline]
     #[must_use]
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        let stream = self.stream.as_ref();
+        stream.expect("a feed's stream goes with the feed")
     }
 }
 
 impl Drop for Feed {
     fn drop(&mut self) {
+        let Some(stream) = self.stream.take() else {
+            return;
+        };
         // Where there is no reactor, or another one, its own has ended and has seen to the kernel.
         let _told = current::try_with(|reactor| {
             if reactor.has_feed_of(&self.feeds) {
-                reactor.close_feed(self.slot, self.by_kernel);
+                reactor.close_feed(self.slot, self.by_kernel, stream.into());
             }
         });
     }
@@ -373,12 +382,14 @@ impl Write for Feed {
     #[inline]
     #[track_caller]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        (&self.stream).write(bytes)
+        let mut stream = self.stream();
+        stream.write(bytes)
     }
 
     #[track_caller]
     fn write_vectored(&mut self, parts: &[io::IoSlice<'_>]) -> io::Result<usize> {
-        (&self.stream).write_vectored(parts)
+        let mut stream = self.stream();
+        stream.write_vectored(parts)
     }
 
     /// Does nothing: nothing is held back.
@@ -390,7 +401,7 @@ impl Write for Feed {
 impl fmt::Debug for Feed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Feed")
-            .field("stream", &self.stream)
+            .field("stream", self.stream())
             .field("unread", &self.shown)
             .field("capacity", &self.capacity())
             .finish_non_exhaustive()
@@ -399,6 +410,6 @@ impl fmt::Debug for Feed {
 
 impl AsFd for Feed {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+        self.stream().as_fd()
     }
 }

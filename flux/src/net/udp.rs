@@ -66,12 +66,18 @@ impl UdpSocket {
         })
     }
 
-    fn wrap(inner: std::net::UdpSocket) -> Self {
+    pub(super) fn wrap(inner: std::net::UdpSocket) -> Self {
         socket::adopt(inner.as_fd());
         Self {
             inner: Descriptor::new(inner),
             timeouts: Timeouts::default(),
         }
+    }
+
+    /// How long a read waits, for what reads on the socket's behalf.
+    #[inline]
+    pub(super) fn read_timeout_now(&self) -> Option<std::time::Duration> {
+        self.timeouts.read()
     }
 
     /// Settles for the first address that the system takes: [`send`](Self::send) sends there, and what comes

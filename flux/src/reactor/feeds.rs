@@ -11,7 +11,7 @@
 )]
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use super::Reactor;
 use super::park::end_of;
 use crate::engine::{CancelOutcome, Wait};
 use crate::error::Stopped;
-use crate::feeds::{Feeds, NOBODY};
+use crate::feeds::{Feeds, NOBODY, Slot};
 use crate::fiber::block::{NIL, Waiting};
 use crate::landing::End;
-use crate::op::{Op, Request, State};
+use crate::op::{Op, State};
 
 /// How often the end of the requests that last is waited for when the reactor ends, and how long each time.
 const DRAINS_MAX: usize = 50;
@@ -37,21 +37,26 @@ impl Reactor {
     /// # Errors
     /// `QuotaExceeded` when all are in use; what the kernel says.
     pub(crate) fn open_feed(&self, by_kernel: bool) -> io::Result<(u32, bool)> {
-        let Some(slot) = self.feeds.take() else {
-            return Err(io::Error::new(
-                io::ErrorKind::QuotaExceeded,
-                format!(
-                    "all {} feeds are in use; raise `feeds` in `#[flux::main]` (or `FLUX_FEEDS`), or drop one",
-                    self.feeds.count()
-                ),
-            ));
-        };
+        let slot = self.free_slot()?;
         let by_kernel = by_kernel && self.feeds_by_kernel;
         if by_kernel && let Err(error) = self.engine.borrow_mut().open_feed(slot.landing()) {
             self.feeds.release(slot);
             return Err(error);
         }
         Ok((slot.landing().index(), by_kernel))
+    }
+
+    /// A slot that nobody uses.
+    pub(super) fn free_slot(&self) -> io::Result<&Slot> {
+        self.feeds.take().ok_or_else(|| {
+            io::Error::new(
+                io::ErrorKind::QuotaExceeded,
+                format!(
+                    "all {} feeds are in use; raise `feeds` in `#[flux::main]` (or `FLUX_FEEDS`), or drop one",
+                    self.feeds.count()
+                ),
+            )
+        })
     }
 
     /// Waits until more than `seen` bytes have arrived in a feed that the kernel fills, or it has ended.
@@ -107,9 +112,11 @@ impl Reactor {
         Ok(())
     }
 
-    /// Lets a feed go that somebody opened; its slot is free as soon as the kernel is done with it.
-    pub(crate) fn close_feed(&self, slot: u32, by_kernel: bool) {
+    /// Lets a feed go that somebody opened, and its socket: the slot is free, and the socket closed, as soon as the
+    /// kernel is done with them.
+    pub(crate) fn close_feed(&self, slot: u32, by_kernel: bool, socket: OwnedFd) {
         let slot = self.feeds.slot(slot);
+        slot.keep(socket);
         slot.landing().close();
         if slot.is_armed() {
             // SAFETY: armed, so that it was submitted to this engine.
@@ -132,7 +139,7 @@ impl Reactor {
             return;
         }
         self.feeds.somebody_waits();
-        if let Request::Stream { landing, .. } = *op.request() {
+        if let Some(landing) = op.request().lasts() {
             // SAFETY: alive: it lies beside its op, in a slot.
             let landing = unsafe { &*landing };
             if landing.is_closing() {

@@ -11,7 +11,7 @@
 //! Owns the turn, the start and the end of fibers on their stacks, and cancelling. What a fiber may ask for
 //! while it runs is in [`park`]; how a reactor is made is in [`init`]; how it is found again is in [`current`];
 //! what the core does while nothing is ready is in [`idle`]; feeds that the kernel fills are in
-//! [`feeds`]; timers of the kernel's clocks are in
+//! [`feeds`], and those of datagrams in [`packets`]; timers of the kernel's clocks are in
 //! [`kernel_timers`]; how the main fiber begins and everything ends is in [`main_fiber`]; who is named when a
 //! stack overflows is in [`overflow`].
 
@@ -28,6 +28,8 @@ mod init;
 mod kernel_timers;
 mod main_fiber;
 mod overflow;
+#[cfg(unix)]
+mod packets;
 pub(crate) mod park;
 #[cfg(test)]
 #[cfg(target_os = "linux")]

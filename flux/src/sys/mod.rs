@@ -4,6 +4,8 @@
 pub(crate) mod affinity;
 pub(crate) mod counter;
 #[cfg(unix)]
+pub(crate) mod datagram;
+#[cfg(unix)]
 pub(crate) mod interrupt;
 pub(crate) mod limits;
 pub(crate) mod memory;
@@ -25,7 +27,7 @@ pub(crate) fn say(line: std::fmt::Arguments<'_>) {
 pub(crate) mod errno {
     pub(crate) use libc::{EAGAIN, ECANCELED, EINTR, ENOBUFS, EPROTO, ETIMEDOUT};
     #[cfg(test)]
-    pub(crate) use libc::{ECONNRESET, ENOTSUP};
+    pub(crate) use libc::{ECONNREFUSED, ECONNRESET, ENOTSUP};
 }
 
 /// The error codes that flux itself gives, as Windows has them: std reads them as the kinds that they are on other

@@ -216,6 +216,18 @@ pub(crate) fn receive_message_now(
     })
 }
 
+/// Receives what has arrived, into what a header names. `WouldBlock` when nothing has.
+///
+/// # Safety
+/// The header, and what it names, are good, and nobody else's during the call.
+pub(crate) unsafe fn receive_into_now(
+    fd: BorrowedFd<'_>,
+    header: *mut MessageHeader,
+) -> io::Result<usize> {
+    // SAFETY: the header is good (caller).
+    uninterrupted(|| unsafe { libc::recvmsg(fd.as_raw_fd(), header, receive_flags(false)) })
+}
+
 /// Makes a call again that a signal interrupted: it did nothing, and to wait for an edge would be in vain.
 #[inline]
 fn uninterrupted(mut call: impl FnMut() -> isize) -> io::Result<usize> {

@@ -218,3 +218,61 @@ fn certificate(error: &CertificateError) -> CertificateFault {
         other => CertificateFault::Other(other.to_string().into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// A wire on which a byte comes at a time.
+    #[derive(Default)]
+    struct Trickle(Vec<u8>);
+
+    impl Wire for Trickle {
+        fn fill(&mut self) -> io::Result<usize> {
+            self.0.push(kind::HANDSHAKE);
+            Ok(self.0.len())
+        }
+
+        fn unread(&self) -> &[u8] {
+            &self.0
+        }
+
+        fn unread_mut(&mut self) -> &mut [u8] {
+            &mut self.0
+        }
+
+        fn consume(&mut self, count: usize) {
+            self.0.drain(..count);
+        }
+
+        fn capacity(&self) -> usize {
+            1 << 20
+        }
+    }
+
+    impl Write for Trickle {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    // rustls has limits of its own, which the peers of `tests/tls` reach first.
+    #[test]
+    fn no_more_is_waited_for_than_a_handshake_may_be() {
+        let mut wire = Trickle::default();
+        assert!(more(&mut wire, 0, BYTES_MAX - 10, "host").is_ok());
+        let mut wire = Trickle::default();
+        let error = more(&mut wire, 0, BYTES_MAX - 3, "host").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the handshake with `host` takes no end: more than 131072 bytes came"
+        );
+        assert_eq!(wire.0.len(), 4);
+    }
+}

@@ -12,7 +12,7 @@ use super::error::{Misuse, Violation};
 use super::frame::CONTROL_MAX;
 
 /// The longest reason: a control frame less the code.
-const REASON_MAX: usize = CONTROL_MAX - 2;
+pub(super) const REASON_MAX: usize = CONTROL_MAX - 2;
 
 /// The most bytes that are read and thrown away behind the last frame.
 const DISCARDED_MAX: usize = 1 << 20;

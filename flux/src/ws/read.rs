@@ -278,7 +278,11 @@ impl<W: Wire> WebSocket<W> {
             Ok(said) => said,
             Err(violation) => return Err(self.fail(violation.into())),
         };
-        self.closed_with = said.map(|(code, reason)| (code, reason.to_owned()));
+        self.closed_with = said.map(|(code, reason)| {
+            // There is room for the longest.
+            self.reason_of_peer.push_str(reason);
+            code
+        });
         let echoed = self.state == State::Open;
         self.state = State::Closed;
         self.at_rest = false;

@@ -56,7 +56,9 @@ pub struct WebSocket<W> {
     pub(super) role: Role,
     pub(super) pings: u64,
     pub(super) pongs: u64,
-    pub(super) closed_with: Option<(u16, String)>,
+    pub(super) closed_with: Option<u16>,
+    /// Has its memory from the start.
+    pub(super) reason_of_peer: String,
     pub(super) protocol: Option<String>,
     pub(super) config: Config,
 }
@@ -83,6 +85,7 @@ impl<W: Wire> WebSocket<W> {
             pings: 0,
             pongs: 0,
             closed_with: None,
+            reason_of_peer: String::with_capacity(close::REASON_MAX),
             protocol,
             config,
         }
@@ -225,12 +228,12 @@ impl<W: Wire> WebSocket<W> {
 
     /// The code that the other side has closed with, if it has, and gave one.
     pub fn close_code(&self) -> Option<u16> {
-        self.closed_with.as_ref().map(|(code, _)| *code)
+        self.closed_with
     }
 
     /// The reason that came with [`close_code`](Self::close_code).
     pub fn close_reason(&self) -> Option<&str> {
-        self.closed_with.as_ref().map(|(_, reason)| reason.as_str())
+        self.closed_with.map(|_| self.reason_of_peer.as_str())
     }
 
     /// The subprotocol that both sides agreed on.

@@ -111,7 +111,8 @@ impl Peer {
             return;
         };
         while !bytes.is_empty() {
-            server.read_tls(&mut bytes).unwrap();
+            let taken = server.read_tls(&mut bytes).unwrap();
+            assert_ne!(taken, 0, "the client goes on behind its `close_notify`");
             if let Err(error) = server.process_new_packets() {
                 self.fault.get_or_insert(error);
             }

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -13,24 +14,60 @@ use flux_examples::books::{Books, Effect, Fault};
 use flux_examples::report::Latency;
 use flux_examples::sync::{Answer, Cause};
 
+use crate::broken::Broken;
+use crate::options::Options;
+use crate::tally;
+use crate::trust::Trust;
+
 /// How many sentences wait to be printed; more are counted and dropped.
 const NEWS_MAX: usize = 32;
 
-/// Where a feed comes from, and how to speak to it.
+/// Which libraries stand between a socket and the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// `flux::ws` over `flux::tls` over a feed, all in place.
+    Flux,
+    /// tungstenite over rustls over a stream, unmodified.
+    Tungstenite,
+}
+
+/// A server, and how to speak to it.
+#[derive(Debug, Clone)]
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    /// Its name in requests, with the port if that is none of the usual ones.
+    pub(crate) authority: String,
+    /// Its name in its certificate.
+    pub(crate) host: String,
+    /// Whom to believe over TLS; none where it is spoken to plain.
+    pub(crate) trust: Option<Trust>,
+}
+
+/// Where a feed comes from, and what to ask for there.
 #[derive(Debug, Clone)]
 pub(crate) struct Endpoint {
     /// The server of the stream.
-    pub(crate) stream: SocketAddr,
-    /// The address of the stream, as the upgrade request has it.
-    pub(crate) url: String,
+    pub(crate) stream: Server,
+    /// Path and query of the stream.
+    pub(crate) target: String,
     /// The server of the snapshots.
-    pub(crate) rest: SocketAddr,
-    /// Its name in requests.
-    pub(crate) rest_host: String,
+    pub(crate) rest: Server,
     /// Path and query of a snapshot, up to the symbol.
     pub(crate) rest_target: String,
     /// Whether a normal close is the end of everything, as it is at the embedded exchange.
     pub(crate) finite: bool,
+}
+
+impl Endpoint {
+    /// The address of the stream, as people write it.
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.stream.trust.is_some() {
+            "wss"
+        } else {
+            "ws"
+        };
+        format!("{scheme}://{}{}", self.stream.authority, self.target)
+    }
 }
 
 /// What has been counted on a connection.
@@ -55,6 +92,7 @@ pub(crate) struct Counters {
 pub(crate) struct Feed {
     pub(crate) name: String,
     pub(crate) endpoint: Endpoint,
+    pub(crate) client: Client,
     pub(crate) patience: Duration,
     pub(crate) seed: u64,
     pub(crate) counters: Counters,
@@ -63,6 +101,8 @@ pub(crate) struct Feed {
     latency: RefCell<Latency>,
     news: RefCell<VecDeque<String>>,
     news_lost: Cell<u64>,
+    /// Held from the first step of a connection until every book is there.
+    building: RefCell<Option<tally::Cold>>,
     connected: Cell<bool>,
     finished: Cell<bool>,
     /// Whether everybody was told to come to an end.
@@ -80,13 +120,14 @@ impl Feed {
         endpoint: Endpoint,
         symbols: Vec<String>,
         books: Books,
-        patience: Duration,
+        options: &Options,
         seed: u64,
     ) -> Self {
         Self {
             name,
             endpoint,
-            patience,
+            client: options.client,
+            patience: options.patience,
             seed,
             counters: Counters::default(),
             symbols,
@@ -94,6 +135,7 @@ impl Feed {
             latency: RefCell::default(),
             news: RefCell::new(VecDeque::with_capacity(NEWS_MAX)),
             news_lost: Cell::new(0),
+            building: RefCell::default(),
             connected: Cell::new(false),
             finished: Cell::new(false),
             stopping: Cell::new(false),
@@ -105,6 +147,7 @@ impl Feed {
     /// A message that cannot be read voids the books. Binance's are then built anew from snapshots;
     /// for the other venues this is an error, since only a new connection brings new snapshots.
     pub(crate) fn apply(&self, message: &[u8], arrived: Instant) -> Result<(), Fault> {
+        tally::message();
         count(&self.counters.messages, 1);
         count(&self.counters.bytes, message.len() as u64);
         let effect = self.books.borrow_mut().apply(message);
@@ -117,10 +160,13 @@ impl Feed {
                 if self.books.borrow().snapshots_come_in_band() {
                     return Err(fault);
                 }
-                self.tell(format!(
+                self.tell(format_args!(
                     "a message was refused, and every book is built anew: {fault}"
                 ));
             }
+        }
+        if self.building.borrow().is_some() && self.is_settled() {
+            self.building.take();
         }
         Ok(())
     }
@@ -132,7 +178,7 @@ impl Feed {
             Effect::Updated(_) => {
                 count(&self.counters.snapshots, 1);
                 if self.counters.snapshots.get() > self.symbols.len() as u64 {
-                    self.tell(format!("{} has a book again", self.symbol(index)));
+                    self.tell(format_args!("{} has a book again", self.symbol(index)));
                 }
             }
             Effect::Nothing => {}
@@ -143,31 +189,41 @@ impl Feed {
 
     /// What a strategy must hear before anything else: quotes on this book must go.
     fn on_void(&self, index: usize, cause: Cause) {
-        self.tell(format!(
+        self.tell(format_args!(
             "{} has no book: {cause}; asking for a snapshot",
             self.symbol(index)
         ));
     }
 
+    /// A connection is about to be made.
+    pub(crate) fn on_connecting(&self) {
+        self.building.replace(Some(tally::cold()));
+    }
+
     /// The connection is up.
     pub(crate) fn on_connected(&self) {
         if self.counters.connects.get() > 0 {
-            self.tell("connected again".to_owned());
+            self.tell(format_args!("connected again"));
         }
         count(&self.counters.connects, 1);
         self.connected.set(true);
     }
 
     /// The connection is down, and so are the books until it is back.
-    pub(crate) fn on_lost(&self, why: &str, wait: Duration) {
+    pub(crate) fn on_lost(&self, why: &Broken, wait: Duration) {
+        self.building.replace(Some(tally::cold()));
         count(&self.counters.failures, 1);
         self.connected.set(false);
         self.books.borrow_mut().on_lost();
-        self.tell(format!("{why}; trying again in {} ms", wait.as_millis()));
+        self.tell(format_args!(
+            "{why}; trying again in {} ms",
+            wait.as_millis()
+        ));
     }
 
     /// The exchange has said that nothing more comes.
     pub(crate) fn on_finished(&self) {
+        self.building.take();
         self.connected.set(false);
         self.finished.set(true);
     }
@@ -197,6 +253,14 @@ impl Feed {
         self.books.borrow().wants_snapshot(index)
     }
 
+    /// Whether every book that is made of a snapshot has had one.
+    fn is_settled(&self) -> bool {
+        match &*self.books.borrow() {
+            Books::Binance(books) => books.books().iter().all(|book| book.book_id().is_some()),
+            _ => true,
+        }
+    }
+
     pub(crate) fn snapshot_books(&self) -> usize {
         self.books.borrow().snapshot_books()
     }
@@ -217,10 +281,11 @@ impl Feed {
     }
 
     /// Something happened that people should know.
-    pub(crate) fn tell(&self, sentence: String) {
+    pub(crate) fn tell(&self, sentence: fmt::Arguments<'_>) {
+        let _cold = tally::cold();
         let mut news = self.news.borrow_mut();
         if news.len() < NEWS_MAX {
-            news.push_back(sentence);
+            news.push_back(sentence.to_string());
         } else {
             count(&self.news_lost, 1);
         }

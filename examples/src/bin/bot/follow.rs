@@ -1,40 +1,38 @@
-//! The handler: one fiber per connection, straight-line code, tungstenite unmodified.
+//! The handler: one fiber per connection, straight-line code, messages read where they arrived.
 //!
 //! This is the part that a trader would copy. Every call that waits suspends this fiber alone; the
-//! core goes on with the others.
+//! core goes on with the others. Between a message and the book that it changes nothing is copied,
+//! nothing is allocated, and nobody is asked.
 
-use std::fmt;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use flux::Stopped;
-use flux::net::TcpStream;
+use flux::net::{TcpStream, Wire};
 use flux::time::Instant;
+use flux::ws::{self, WebSocket, code};
 use flux_examples::backoff::Backoff;
-use flux_examples::books::Fault;
 use flux_examples::stamp::Stamped;
-use tungstenite::error::ProtocolError;
-use tungstenite::protocol::WebSocketConfig;
-use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{HandshakeError, Message, WebSocket};
 
-use crate::feed::Feed;
+use crate::broken::{Broken, within};
+use crate::feed::{Client, Feed};
+use crate::foreign;
 use crate::snapshots::Snapshots;
 
-/// tungstenite's default of 128 KiB is cleared before each read, which costs more than the message.
-const READ_BUFFER: usize = 8 << 10;
-
-/// The longest message that is taken.
-const MESSAGE_MAX: usize = 16 << 20;
-
-type Socket = WebSocket<Stamped<TcpStream, Instant>>;
+/// How long leaving may take.
+const GOODBYE: Duration = Duration::from_millis(200);
 
 /// Follows a feed until it is finished or the fiber is cancelled: whatever breaks, it comes back.
 #[flux::fiber(stack = "medium")]
 pub(crate) fn follow(feed: Rc<Feed>) -> Result<(), Stopped> {
     let mut backoff = Backoff::new(feed.seed);
     loop {
-        match session(&feed, &mut backoff) {
+        let ended = match feed.client {
+            Client::Flux => session(&feed, &mut backoff),
+            Client::Tungstenite => foreign::session(&feed, &mut backoff),
+        };
+        match ended {
             Ok(()) => {
                 feed.on_finished();
                 return Ok(());
@@ -43,7 +41,7 @@ pub(crate) fn follow(feed: Rc<Feed>) -> Result<(), Stopped> {
             Err(_) if feed.is_stopping() => return Ok(()),
             Err(why) => {
                 let wait = backoff.wait();
-                feed.on_lost(&why.to_string(), wait);
+                feed.on_lost(&why, wait);
                 flux::time::sleep(wait)?;
             }
         }
@@ -52,118 +50,71 @@ pub(crate) fn follow(feed: Rc<Feed>) -> Result<(), Stopped> {
 
 /// One connection, from the first byte to the close frame.
 fn session(feed: &Rc<Feed>, backoff: &mut Backoff) -> Result<(), Broken> {
-    let mut socket = connect(feed)?;
+    feed.on_connecting();
+    let (server, patience) = (&feed.endpoint.stream, feed.patience);
+    // When bytes last came from the socket; what is done to them afterwards counts.
+    let arrived = Cell::new(Instant::now());
+    let stream = within(patience, "the connection", || {
+        TcpStream::connect(server.address)
+    })?;
+    stream.set_nodelay(true)?;
+    let wire = Stamped::new(stream.into_feed()?, Instant::now, &arrived);
+    match &server.trust {
+        None => talk(feed, backoff, upgrade(feed, wire)?, &arrived),
+        Some(trust) => {
+            let wire = within(patience, "the TLS handshake", || {
+                trust.connector.connect(wire, &server.host)
+            })?;
+            talk(feed, backoff, upgrade(feed, wire)?, &arrived)
+        }
+    }
+}
+
+/// Makes a WebSocket of a connection, whatever that is made of.
+fn upgrade<W: Wire>(feed: &Feed, wire: W) -> Result<WebSocket<W>, Broken> {
+    let request = ws::Request::new(&*feed.endpoint.stream.authority, &*feed.endpoint.target);
+    within(feed.patience, "the upgrade", || ws::connect(wire, request))
+}
+
+/// Messages in, books out. Pings are answered on the way, and don't count as a sign of life: a feed
+/// can be dead behind a live connection.
+fn talk<W: Wire>(
+    feed: &Rc<Feed>,
+    backoff: &mut Backoff,
+    mut socket: WebSocket<W>,
+    arrived: &Cell<Instant>,
+) -> Result<(), Broken> {
     feed.on_connected();
     let mut snapshots = Snapshots::start(feed);
     loop {
-        match next_data(&mut socket, feed.patience)? {
-            Message::Text(text) => feed.apply(text.as_bytes(), socket.get_ref().arrived())?,
-            Message::Binary(packet) => feed.apply(&packet, socket.get_ref().arrived())?,
-            Message::Close(frame) => {
-                let normal = frame
-                    .as_ref()
-                    .is_some_and(|frame| frame.code == CloseCode::Normal);
-                if !(feed.endpoint.finite && normal || feed.is_stopping()) {
-                    return Err(Broken::Closed(
-                        frame.map_or_else(String::new, |frame| frame.reason.to_string()),
-                    ));
+        let message = match within(feed.patience, "data", || socket.read()) {
+            Ok(Some(message)) => message,
+            Ok(None) => break,
+            Err(why) => {
+                if feed.is_stopping() {
+                    say_goodbye(&mut socket);
                 }
-                say_goodbye(&mut socket);
-                snapshots.finish();
-                return Ok(());
+                return Err(why);
             }
-            _ => {}
-        }
+        };
+        feed.apply(message.as_bytes(), arrived.get())?;
         backoff.reset();
         snapshots.ask();
     }
-}
-
-/// Connects and upgrades, within the feed's patience.
-fn connect(feed: &Feed) -> Result<Socket, Broken> {
-    let deadline = feed.patience;
-    let stream = flux::timeout(deadline, || TcpStream::connect(feed.endpoint.stream))
-        .map_err(|_| Broken::Slow("the connection", deadline))?
-        .map_err(Broken::Refused)?;
-    stream.set_nodelay(true).map_err(Broken::Refused)?;
-    let stream = Stamped::new(stream, Instant::now);
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER)
-        .max_message_size(Some(MESSAGE_MAX))
-        .max_frame_size(Some(MESSAGE_MAX));
-    let upgraded = flux::timeout(deadline, || {
-        let url = feed.endpoint.url.as_str();
-        match tungstenite::client::client_with_config(url, stream, Some(config)) {
-            Ok((socket, _)) => Ok(socket),
-            Err(HandshakeError::Failure(error)) => Err(error.into()),
-            // A fiber's reads and writes never answer "later", so this cannot come.
-            Err(HandshakeError::Interrupted(_)) => Err(Broken::Slow("the upgrade", deadline)),
-        }
-    });
-    upgraded.map_err(|_| Broken::Slow("the upgrade", deadline))?
-}
-
-/// The next message with data, or the close. Pings are answered on the way, and don't count as a
-/// sign of life: a feed can be dead behind a live connection.
-fn next_data(socket: &mut Socket, patience: Duration) -> Result<Message, Broken> {
-    let message = flux::timeout(patience, || {
-        loop {
-            match socket.read() {
-                Ok(Message::Ping(_) | Message::Pong(_)) => {}
-                result => return result,
-            }
-        }
-    });
-    Ok(message.map_err(|_| Broken::Slow("data", patience))??)
-}
-
-/// Answers a close frame and waits until the server has closed, but not for ever.
-fn say_goodbye(socket: &mut Socket) {
-    // Any end of this is an end of the connection, which is all that is wanted.
-    let _ = flux::timeout(Duration::from_secs(1), || while socket.read().is_ok() {});
-}
-
-/// Why a session ended before its time.
-#[derive(Debug)]
-enum Broken {
-    Refused(std::io::Error),
-    Slow(&'static str, Duration),
-    WebSocket(Box<tungstenite::Error>),
-    Closed(String),
-    Fault(Fault),
-}
-
-impl From<tungstenite::Error> for Broken {
-    fn from(error: tungstenite::Error) -> Self {
-        Self::WebSocket(Box::new(error))
+    // Both sides have said goodbye. The embedded exchange does so when its market closes; a real one
+    // never has a reason that is ours.
+    let normal = socket.close_code() == Some(code::NORMAL);
+    if !(feed.endpoint.finite && normal || feed.is_stopping()) {
+        let reason = socket.close_reason().unwrap_or_default();
+        return Err(Broken::Closed(reason.to_owned()));
     }
+    snapshots.finish();
+    Ok(())
 }
 
-impl From<Fault> for Broken {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(error) => write!(f, "no connection: {error}"),
-            Self::Slow(what, deadline) => write!(f, "waited {deadline:?} for {what}"),
-            Self::WebSocket(error) => match &**error {
-                tungstenite::Error::Io(error) => write!(f, "connection lost: {error}"),
-                tungstenite::Error::ConnectionClosed
-                | tungstenite::Error::AlreadyClosed
-                | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-                    f.write_str("connection lost: the exchange ended it without a close frame")
-                }
-                error => write!(f, "the exchange does not speak WebSocket: {error}"),
-            },
-            Self::Closed(reason) if reason.is_empty() => {
-                f.write_str("the exchange closed the stream")
-            }
-            Self::Closed(reason) => write!(f, "the exchange closed the stream: {reason}"),
-            Self::Fault(fault) => write!(f, "the books cannot be trusted: {fault}"),
-        }
-    }
+/// We leave, and say so, also when this fiber was cancelled; the answer is not waited for.
+fn say_goodbye<W: Wire>(socket: &mut WebSocket<W>) {
+    let say = || flux::timeout(GOODBYE, || socket.close(code::AWAY, ""));
+    // If it does not get through, the connection just ends.
+    let _ = flux::shielded(say);
 }

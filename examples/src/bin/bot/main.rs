@@ -4,29 +4,35 @@
 //! same program, on threads of its own. `--help` shows what else there is: recordings, a real
 //! endpoint, and faults.
 //!
-//! [`follow`] is the part to copy. The rest is what a program that people run needs around it:
-//! [`options`], a [`plan`] made from them, the [`screen`], and the comparison in [`outcome`].
+//! [`follow`] is the part to copy, and [`foreign`] is the same with other libraries. The rest is what a program that people run needs around it:
+//! [`options`], a [`plan`] made from them, the [`screen`], the [`tally`] of what it costs, and the
+//! comparison in [`outcome`].
 
+mod broken;
 mod feed;
 mod follow;
+mod foreign;
 mod options;
 mod outcome;
 mod plan;
 mod screen;
 mod snapshots;
+mod tally;
+mod trust;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use feed::Client;
 use flux::time::{Instant, sleep};
 use flux::{JoinHandle, Stopped};
-use flux_examples::exchange::Exchange;
+use flux_examples::exchange::{Exchange, Speed};
 use options::{Options, Request};
 use outcome::Outcome;
 use plan::Task;
-use screen::Screen;
+use screen::{Cost, Screen};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 /// How often the main fiber looks at signals and at what has happened.
@@ -76,7 +82,7 @@ fn run(options: &Options) -> Result<bool, String> {
     let mut screen = Screen::new();
     greet(&mut screen, options, exchange.as_ref(), &tasks);
 
-    let began = Instant::now();
+    let (began, on_the_core) = (Instant::now(), tally::on_the_core());
     let fibers: Vec<_> = tasks
         .iter()
         .map(|task| flux::spawn(follow::follow(task.feed.clone())))
@@ -84,7 +90,13 @@ fn run(options: &Options) -> Result<bool, String> {
     watch(&mut screen, options, &stop, began, &tasks, &fibers);
     let stopped = stop.load(Ordering::Relaxed);
     end(exchange.as_ref(), &tasks, &fibers);
-    let elapsed = began.elapsed();
+    let cost = Cost {
+        elapsed: began.elapsed(),
+        on_the_core: tally::on_the_core()
+            .zip(on_the_core)
+            .map(|(now, then)| now.saturating_sub(then)),
+        flat_out: options.speed == Speed::Max,
+    };
     screen.settle();
     print_news(&mut screen, &tasks);
 
@@ -101,7 +113,7 @@ fn run(options: &Options) -> Result<bool, String> {
             ));
         }
     }
-    screen::report(&mut screen, elapsed, &tasks);
+    screen::report(&mut screen, &cost, &tasks);
     let outcome = outcome::compare(&mut screen, exchange.as_ref(), &tasks);
     Ok(sound & conclude(&mut screen, stopped, exchange.as_ref(), &tasks, &outcome))
 }
@@ -128,10 +140,18 @@ fn greet(screen: &mut Screen, options: &Options, exchange: Option<&Exchange>, ta
         ),
         Some(exchange) => format!("recordings, replayed at {}", exchange.address()),
     };
+    let tls = tasks
+        .iter()
+        .any(|task| task.feed.endpoint.stream.trust.is_some());
     screen.line(&format!(
-        "following {} over {}",
-        what,
-        plural(tasks.len(), "connection")
+        "following {what} over {}{}{}",
+        plural(tasks.len(), "connection"),
+        if tls { " with TLS" } else { "" },
+        match options.client {
+            Client::Flux => "",
+            Client::Tungstenite if tls => ", with tungstenite and rustls for comparison",
+            Client::Tungstenite => ", with tungstenite for comparison",
+        }
     ));
     if exchange.is_some() {
         screen.line(
@@ -167,7 +187,7 @@ fn watch(
         && limit.is_none_or(|limit| began.elapsed() < limit)
         && !fibers.iter().all(JoinHandle::is_finished)
     {
-        if sleep(TICK).is_err() {
+        if tally::waiting(|| sleep(TICK)).is_err() {
             return;
         }
         print_news(screen, tasks);

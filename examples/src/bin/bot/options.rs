@@ -10,6 +10,8 @@ use flux_examples::exchange::faults::{Fault, KINDS};
 use flux_examples::exchange::{MarketKind, Speed};
 use lexopt::prelude::*;
 
+use crate::feed::Client;
+
 /// Made-up symbols if none are asked for.
 const SYMBOLS: &str = "spot:BTCUSDT,spot:ETHUSDT,futures:BTCUSDT,futures:SOLUSDT";
 
@@ -40,6 +42,11 @@ pub(crate) struct Options {
     pub(crate) url: Option<String>,
     /// Where its snapshots are.
     pub(crate) rest: Option<String>,
+    /// Whether the embedded exchange is spoken to over TLS.
+    pub(crate) tls: bool,
+    /// Whom to trust, instead of the public authorities.
+    pub(crate) ca: Option<PathBuf>,
+    pub(crate) client: Client,
     pub(crate) speed: Speed,
     /// How long to run; none means until the end of the recordings, or until it is stopped.
     pub(crate) time: Option<Duration>,
@@ -92,6 +99,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
         replay: Vec::new(),
         url: None,
         rest: None,
+        tls: false,
+        ca: None,
+        client: Client::Flux,
         speed: Speed::Times(1.0),
         time: None,
         symbols: symbols(SYMBOLS)?,
@@ -113,6 +123,9 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Req
             Value(file) if !options.replay.is_empty() => options.replay.push(file.into()),
             Long("url") => options.url = Some(text("--url", parser.value()?)?),
             Long("rest") => options.rest = Some(text("--rest", parser.value()?)?),
+            Long("tls") => options.tls = true,
+            Long("ca") => options.ca = Some(parser.value()?.into()),
+            Long("client") => options.client = client(&text("--client", parser.value()?)?)?,
             Long("speed") => options.speed = speed(&text("--speed", parser.value()?)?)?,
             Long("seconds") => {
                 seconds = Some(number(
@@ -165,6 +178,9 @@ fn check(options: &Options) -> Result<(), UsageError> {
     let clash = |what: &str| Err(UsageError(what.to_owned()));
     match &options.url {
         Some(_) if replay => clash("`--url` and `--replay` exclude each other"),
+        Some(_) if options.tls => {
+            clash("`--tls` is for the embedded exchange; a `--url` asks for it by `wss://`")
+        }
         Some(_) if !options.faults.is_empty() => {
             clash("`--fault` is for the embedded exchange, not for `--url`")
         }
@@ -178,6 +194,12 @@ fn check(options: &Options) -> Result<(), UsageError> {
             clash("`spot:` and `futures:` are for the embedded exchange; a `--url` is one market")
         }
         None if options.rest.is_some() => clash("`--rest` needs `--url`"),
+        None if options.ca.is_some() => {
+            clash("`--ca` needs `--url`: the embedded exchange's certificate is trusted as it is")
+        }
+        _ if !options.tls && options.faults.iter().any(|fault| fault.kind.needs_tls()) => {
+            clash("a `--fault` in TLS records needs `--tls`")
+        }
         _ if replay && options.symbols_given => clash(
             "`--symbols` and `--replay` exclude each other: a recording has the symbols that it has",
         ),
@@ -221,6 +243,16 @@ fn speed(text: &str) -> Result<Speed, UsageError> {
                 "`--speed {text}` is neither `max` nor a factor from 0.001 to 1000000"
             ))
         })
+}
+
+fn client(text: &str) -> Result<Client, UsageError> {
+    match text {
+        "flux" => Ok(Client::Flux),
+        "tungstenite" => Ok(Client::Tungstenite),
+        _ => Err(UsageError(format!(
+            "no client is called `{text}`; there are `flux` and `tungstenite`"
+        ))),
+    }
 }
 
 fn decimals(text: &str) -> Result<Decimals, UsageError> {
@@ -291,7 +323,7 @@ fn symbol(text: &str) -> Result<Symbol, UsageError> {
 /// The help text.
 pub(crate) fn help() -> String {
     let faults: Vec<&str> = KINDS.iter().map(|(name, _)| *name).collect();
-    let (first, second) = faults.split_at(faults.len() / 2);
+    let kinds: Vec<String> = faults.chunks(6).map(|few| few.join(", ")).collect();
     format!(
         "\
 Follows order books over real WebSockets, on one pinned core, and checks that they are right.
@@ -304,8 +336,11 @@ true final books it knows. The bot compares, and fails if a book differs.
 What to follow
   --replay FILE..     replay these recordings instead; text (.txt.gz) or capture (.pcap.gz)
   --expected FILE     check their final books against this file [expected.json beside a recording]
-  --url URL           follow a real endpoint, for example ws://127.0.0.1:9000/stream
-  --rest URL          where its snapshots are [/api/v3/depth at the same place]
+  --tls               speak TLS with the exchange in this program, snapshots too
+  --url URL           follow a real endpoint, for example ws://127.0.0.1:9000/stream; over TLS with
+                      wss://
+  --rest URL          where its snapshots are, http:// or https:// [/api/v3/depth at the same place]
+  --ca FILE           trust the certificates in this file (PEM) and no others [the public ones]
   --symbols LIST      symbols, separated by commas; `futures:` or `spot:` before one says which
                       made-up market is meant [{SYMBOLS}]
   --decimals P,Q      digits after the point of prices and quantities [8,8, or what is expected]
@@ -314,17 +349,18 @@ How
   --seconds S         how long; 0 means until it is stopped [10, or to the end of the recordings]
   --speed X           speed of the embedded exchange: a factor, or `max` [1]
   --seed N            what the made-up order flow follows from [1]
+  --client NAME       which libraries to use: `flux`, all in place, or for comparison `tungstenite`,
+                      with rustls [flux]
   --core N            pin the bot to this core [chosen by flux]
   --timeout S         the longest silence of a feed, and the longest wait for an answer [10]
   --fault KIND[@N]    let the embedded exchange misbehave at its N-th diff or snapshot; may be
-                      repeated. Kinds: {}
+                      repeated. Those in records need --tls. Kinds:
                       {}
   -h, --help          show this
 
 Ctrl-C ends the run with the same report; a second one ends it at once.
 Exit status: 0 if all books match, 1 if one doesn't or nothing came, 2 if the request makes no sense.
 ",
-        first.join(", ") + ",",
-        second.join(", "),
+        kinds.join(",\n                      "),
     )
 }

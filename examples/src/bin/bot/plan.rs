@@ -1,6 +1,6 @@
 //! From options to feeds: which exchange to open, which endpoint to call, which books to keep.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::ToSocketAddrs as _;
 use std::rc::Rc;
 
 use flux_examples::books::Books;
@@ -11,8 +11,9 @@ use flux_examples::expected::Expected;
 use flux_examples::recording::{Recording, Venue};
 use tungstenite::http::Uri;
 
-use crate::feed::{Endpoint, Feed};
+use crate::feed::{Endpoint, Feed, Server};
 use crate::options::Options;
+use crate::trust::Trust;
 
 /// Something in the request cannot be done; one sentence.
 pub(crate) type Refusal = String;
@@ -57,6 +58,7 @@ pub(crate) fn prepare(options: &Options) -> Result<(Option<Exchange>, Vec<Task>)
         .map(|recording| expected(options, recording))
         .collect::<Result<Vec<_>, _>>()?;
     let exchange = Exchange::open(Plan {
+        tls: options.tls,
         markets: markets.clone(),
         seed: options.seed,
         open_for: options.time,
@@ -67,16 +69,27 @@ pub(crate) fn prepare(options: &Options) -> Result<(Option<Exchange>, Vec<Task>)
         ..Plan::default()
     })
     .map_err(|error| format!("the embedded exchange cannot be opened: {error}"))?;
-    let address = exchange.address();
+    let server = embedded(&exchange)?;
     let mut tasks: Vec<Task> = markets
         .into_iter()
-        .map(|market| made_up(options, address, market))
+        .map(|market| made_up(options, &server, market))
         .collect();
     let replays = recordings.iter().zip(expected).enumerate();
     tasks.extend(replays.map(|(number, (recording, expected))| {
-        replayed(options, address, number, recording, expected)
+        replayed(options, &server, number, recording, expected)
     }));
     Ok((Some(exchange), tasks))
+}
+
+/// The embedded exchange: of all certificates its own is believed, and no other.
+fn embedded(exchange: &Exchange) -> Result<Server, Refusal> {
+    let address = exchange.address();
+    Ok(Server {
+        address,
+        authority: address.to_string(),
+        host: address.ip().to_string(),
+        trust: exchange.authority().map(Trust::pem).transpose()?,
+    })
 }
 
 /// The exchange's threads inherit the core that the reactor is pinned to, and would be in its way.
@@ -119,7 +132,7 @@ fn streams(symbols: &[String], interval: &str) -> String {
     names.join("/")
 }
 
-fn made_up(options: &Options, address: SocketAddr, market: MarketPlan) -> Task {
+fn made_up(options: &Options, server: &Server, market: MarketPlan) -> Task {
     let MarketPlan { kind, symbols } = market;
     let (name, path, rest) = match kind {
         MarketKind::Spot => ("spot", "/stream", "/api/v3/depth?limit=5000&symbol="),
@@ -130,13 +143,9 @@ fn made_up(options: &Options, address: SocketAddr, market: MarketPlan) -> Task {
         ),
     };
     let endpoint = Endpoint {
-        stream: address,
-        url: format!(
-            "ws://{address}{path}?streams={}",
-            streams(&symbols, kind.interval())
-        ),
-        rest: address,
-        rest_host: address.to_string(),
+        stream: server.clone(),
+        target: format!("{path}?streams={}", streams(&symbols, kind.interval())),
+        rest: server.clone(),
         rest_target: rest.to_owned(),
         finite: true,
     };
@@ -146,7 +155,7 @@ fn made_up(options: &Options, address: SocketAddr, market: MarketPlan) -> Task {
         endpoint,
         symbols,
         books,
-        options.patience,
+        options,
         options.seed ^ kind as u64,
     );
     Task {
@@ -157,7 +166,7 @@ fn made_up(options: &Options, address: SocketAddr, market: MarketPlan) -> Task {
 
 fn replayed(
     options: &Options,
-    address: SocketAddr,
+    server: &Server,
     number: usize,
     recording: &Recording,
     expected: Option<Expected>,
@@ -173,13 +182,12 @@ fn replayed(
         "api/v3/depth?limit=5000"
     };
     let endpoint = Endpoint {
-        stream: address,
-        url: format!(
-            "ws://{address}/replay/{number}/stream?streams={}",
+        stream: server.clone(),
+        target: format!(
+            "/replay/{number}/stream?streams={}",
             recording.streams.join("/")
         ),
-        rest: address,
-        rest_host: address.to_string(),
+        rest: server.clone(),
         rest_target: format!("/replay/{number}/{rest}&symbol="),
         finite: true,
     };
@@ -191,7 +199,7 @@ fn replayed(
         endpoint,
         symbols,
         books,
-        options.patience,
+        options,
         seed,
     );
     Task {
@@ -202,7 +210,7 @@ fn replayed(
 
 /// A real endpoint: one connection, Binance's formats.
 fn remote(options: &Options, url: &str) -> Result<Task, Refusal> {
-    let (uri, stream) = resolve("--url", url, "ws")?;
+    let (uri, stream) = resolve("--url", url, ["ws", "wss"], options)?;
     let query = uri.query().and_then(|query| {
         query
             .split('&')
@@ -234,19 +242,16 @@ fn remote(options: &Options, url: &str) -> Result<Task, Refusal> {
         ));
     }
     let futures = uri.path().starts_with("/public");
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    let url = match query {
-        Some(_) => url.to_owned(),
-        None => {
+    let target = match (query, uri.path_and_query()) {
+        (Some(_), Some(target)) => target.to_string(),
+        _ => {
             let path = if uri.path() == "/" {
                 "/stream"
             } else {
                 uri.path()
             };
-            format!(
-                "ws://{authority}{path}?streams={}",
-                streams(&symbols, if futures { "0ms" } else { "100ms" })
-            )
+            let interval = if futures { "0ms" } else { "100ms" };
+            format!("{path}?streams={}", streams(&symbols, interval))
         }
     };
     let path = if futures {
@@ -254,27 +259,28 @@ fn remote(options: &Options, url: &str) -> Result<Task, Refusal> {
     } else {
         "/api/v3/depth"
     };
-    let (rest, rest_host, rest_path) = match &options.rest {
-        None => (stream, authority.to_owned(), path.to_owned()),
+    let (rest, rest_path) = match &options.rest {
+        None => (stream.clone(), path.to_owned()),
         Some(rest) => {
-            let (uri, address) = resolve("--rest", rest, "http")?;
+            let (uri, server) = resolve("--rest", rest, ["http", "https"], options)?;
             let path = if uri.path() == "/" { path } else { uri.path() };
-            (
-                address,
-                uri.authority()
-                    .map_or("", |authority| authority.as_str())
-                    .to_owned(),
-                path.to_owned(),
-            )
+            (server, path.to_owned())
         }
     };
-    let rest_target = format!("{rest_path}?limit=1000&symbol=");
+    if let Some(file) = &options.ca
+        && stream.trust.is_none()
+        && rest.trust.is_none()
+    {
+        return Err(format!(
+            "`--ca {}` is for TLS, and neither `wss://` nor `https://` was asked for",
+            file.display()
+        ));
+    }
     let endpoint = Endpoint {
         stream,
-        url,
+        target,
         rest,
-        rest_host,
-        rest_target,
+        rest_target: format!("{rest_path}?limit=1000&symbol="),
         finite: false,
     };
     let books = Books::new(
@@ -283,35 +289,33 @@ fn remote(options: &Options, url: &str) -> Result<Task, Refusal> {
         options.decimals.unwrap_or(Decimals::EIGHT),
     );
     let name = uri.host().unwrap_or("remote").to_owned();
-    let feed = Feed::new(
-        name,
-        endpoint,
-        symbols,
-        books,
-        options.patience,
-        options.seed,
-    );
+    let feed = Feed::new(name, endpoint, symbols, books, options, options.seed);
     Ok(Task {
         feed: Rc::new(feed),
         reference: Reference::Unknown,
     })
 }
 
-/// Takes an address apart and looks its host up. This happens once, before any feed runs: a look-up
-/// blocks the core.
-fn resolve(flag: &str, url: &str, scheme: &str) -> Result<(Uri, SocketAddr), Refusal> {
+/// Takes an address apart, whose scheme is the plain one or the one with TLS, and looks its host up.
+/// This happens once, before any feed runs: a look-up blocks the core.
+fn resolve(
+    flag: &str,
+    url: &str,
+    [plain, secure]: [&str; 2],
+    options: &Options,
+) -> Result<(Uri, Server), Refusal> {
     let uri: Uri = url
         .parse()
         .map_err(|error| format!("`{flag} {url}` is no address: {error}"))?;
-    match uri.scheme_str() {
-        Some(found) if found == scheme => {}
-        Some(found) if found == format!("{scheme}s") => {
+    let is_secure = match uri.scheme_str() {
+        Some(found) if found == plain => false,
+        Some(found) if found == secure => true,
+        _ => {
             return Err(format!(
-                "`{flag} {url}` needs TLS, which comes with a later version; `{scheme}://` works today"
+                "`{flag} {url}` begins with neither `{plain}://` nor `{secure}://`"
             ));
         }
-        _ => return Err(format!("`{flag} {url}` does not begin with `{scheme}://`")),
-    }
+    };
     let host = uri
         .host()
         .ok_or_else(|| format!("`{flag} {url}` names no host"))?;
@@ -319,8 +323,14 @@ fn resolve(flag: &str, url: &str, scheme: &str) -> Result<(Uri, SocketAddr), Ref
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let port = match (uri.port_u16(), authority == uri.host().unwrap_or("")) {
         (Some(port), _) => port,
+        (None, true) if is_secure => 443,
         (None, true) => 80,
         (None, false) => return Err(format!("`{flag} {url}`: `{authority}` is no host and port")),
+    };
+    let trust = match &options.ca {
+        _ if !is_secure => None,
+        None => Some(Trust::public()?),
+        Some(file) => Some(Trust::file(file)?),
     };
     let found = (host, port)
         .to_socket_addrs()
@@ -329,5 +339,11 @@ fn resolve(flag: &str, url: &str, scheme: &str) -> Result<(Uri, SocketAddr), Ref
         .into_iter()
         .next()
         .ok_or_else(|| format!("`{flag}`: the host `{host}` has no address"))?;
-    Ok((uri, address))
+    let server = Server {
+        address,
+        authority: authority.to_owned(),
+        host: host.to_owned(),
+        trust,
+    };
+    Ok((uri, server))
 }

@@ -5,9 +5,10 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use flux_examples::books::{Books, Row};
-use flux_examples::report::{Align, Latency, Table, bytes, grouped};
+use flux_examples::report::{Align, Latency, Table, bytes, grouped, time};
 
 use crate::plan::Task;
+use crate::tally;
 
 /// The most lines that are drawn in place: more would leave a small terminal at its top.
 const LIVE_MAX: usize = 20;
@@ -169,8 +170,18 @@ fn live_line(elapsed: Duration, feed: &str, state: &str, row: &Row, rate: &str) 
     line
 }
 
-/// The report at the end: connections, books, latency.
-pub(crate) fn report(screen: &mut Screen, elapsed: Duration, tasks: &[Task]) {
+/// What a run took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cost {
+    pub(crate) elapsed: Duration,
+    /// The time of the core that the reactor's thread has had; none where the system does not say.
+    pub(crate) on_the_core: Option<Duration>,
+    /// Whether messages came as fast as they were read.
+    pub(crate) flat_out: bool,
+}
+
+/// The report at the end: connections, books, latency, and what it all has cost.
+pub(crate) fn report(screen: &mut Screen, cost: &Cost, tasks: &[Task]) {
     use Align::{Left, Right};
     let mut connections = Table::new(&[
         ("connection", Left),
@@ -202,7 +213,7 @@ pub(crate) fn report(screen: &mut Screen, elapsed: Duration, tasks: &[Task]) {
         connections.row(vec![
             feed.name.clone(),
             grouped(counters.messages.get()),
-            rate(counters.messages.get(), elapsed),
+            rate(counters.messages.get(), cost.elapsed),
             bytes(counters.bytes.get()),
             grouped(counters.connects.get()),
             grouped(counters.failures.get()),
@@ -217,7 +228,7 @@ pub(crate) fn report(screen: &mut Screen, elapsed: Duration, tasks: &[Task]) {
                 grouped(messages),
                 grouped(row.updates),
                 grouped(row.dropped),
-                rate(messages, elapsed),
+                rate(messages, cost.elapsed),
                 row.bid.unwrap_or_else(|| "-".to_owned()),
                 row.ask.unwrap_or_else(|| "-".to_owned()),
                 grouped(row.depth.0 as u64),
@@ -240,5 +251,25 @@ pub(crate) fn report(screen: &mut Screen, elapsed: Duration, tasks: &[Task]) {
         grouped(latency.count())
     ));
     screen.line(&format!("  {latency}"));
+    if cost.flat_out {
+        screen.line(
+            "  flat out, what arrives together waits for each other: compare the time on the core",
+        );
+    }
+    if let Some(spent) = cost.on_the_core {
+        let messages: u64 = tasks
+            .iter()
+            .map(|task| task.feed.counters.messages.get())
+            .sum();
+        let share = match u32::try_from(messages) {
+            // Otherwise most of it goes into waiting, and into spinning if that was asked for.
+            Ok(messages @ 1..) if cost.flat_out => {
+                format!(", {} a message", time(spent / messages))
+            }
+            _ => format!(" of {}", time(cost.elapsed)),
+        };
+        screen.line(&format!("on the core for {}{share}", time(spent)));
+    }
+    screen.line(&tally::sentence());
     screen.line("");
 }

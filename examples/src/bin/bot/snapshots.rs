@@ -1,7 +1,8 @@
 //! Snapshots over HTTP, fetched by a fiber of their own while the stream goes on.
 //!
 //! One fiber per connection takes the requests one after another, which is also what an exchange's
-//! request limits ask for. It ends with the session whose books wait for it.
+//! request limits ask for. It ends with the session whose books wait for it. TLS is flux's, whichever
+//! client follows the stream.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,13 +11,15 @@ use std::time::Duration;
 
 use flux::net::TcpStream;
 use flux::sync::{Receiver, Sender, channel};
-use flux::{JoinHandle, Stopped};
+use flux::{JoinHandle, Stopped, tls};
 use flux_examples::backoff::Backoff;
 use flux_examples::books::Fault;
 use flux_examples::http::{self, HttpError};
 use flux_examples::sync::Answer;
 
-use crate::feed::Feed;
+use crate::broken::TlsSentence;
+use crate::feed::{Feed, Server};
+use crate::tally::{self, Cold};
 
 /// How often a snapshot is asked for once the stream has ended: nobody waits for it any more.
 const ATTEMPTS_AT_THE_END: u32 = 5;
@@ -27,11 +30,14 @@ const RETRY_AFTER_MAX: Duration = Duration::from_mins(2);
 /// For each book, whether it has asked and has no answer yet.
 type Asked = Rc<[Cell<bool>]>;
 
+/// The index of a book, and the leave to allocate until it has its snapshot.
+type Request = (usize, Cold);
+
 /// The fiber that fetches snapshots, and the way to ask it.
 pub(crate) struct Snapshots {
     feed: Rc<Feed>,
     asked: Asked,
-    requests: Option<Sender<usize>>,
+    requests: Option<Sender<Request>>,
     fiber: Option<JoinHandle<Result<(), Stopped>>>,
 }
 
@@ -67,7 +73,7 @@ impl Snapshots {
         };
         for (index, asked) in self.asked.iter().enumerate() {
             if !asked.get() && self.feed.wants_snapshot(index) {
-                asked.set(requests.try_send(index).is_ok());
+                asked.set(requests.try_send((index, tally::cold())).is_ok());
             }
         }
     }
@@ -94,8 +100,12 @@ impl Drop for Snapshots {
 
 /// Answers requests until nobody can ask any more.
 #[flux::fiber(stack = "medium")]
-fn fetch_snapshots(feed: Rc<Feed>, asked: Asked, requests: Receiver<usize>) -> Result<(), Stopped> {
-    while let Ok(index) = requests.recv() {
+fn fetch_snapshots(
+    feed: Rc<Feed>,
+    asked: Asked,
+    requests: Receiver<Request>,
+) -> Result<(), Stopped> {
+    while let Ok((index, _cold)) = requests.recv() {
         let mut backoff = Backoff::new(feed.seed.wrapping_add(1));
         let mut attempts = 0;
         while feed.wants_snapshot(index) && !(feed.is_stopping() && attempts >= ATTEMPTS_AT_THE_END)
@@ -104,7 +114,7 @@ fn fetch_snapshots(feed: Rc<Feed>, asked: Asked, requests: Receiver<usize>) -> R
             let wait = match fetch(&feed, index) {
                 Ok(Answer::Load { .. } | Answer::NotWanted) => break,
                 Ok(Answer::TooOld) => {
-                    feed.tell(format!(
+                    feed.tell(format_args!(
                         "the snapshot of {} is older than its diffs",
                         feed.symbol(index)
                     ));
@@ -112,7 +122,10 @@ fn fetch_snapshots(feed: Rc<Feed>, asked: Asked, requests: Receiver<usize>) -> R
                 }
                 Err(error) if error.is_cancelled() => return Err(Stopped::Cancelled),
                 Err(error) => {
-                    feed.tell(format!("no snapshot of {}: {error}", feed.symbol(index)));
+                    feed.tell(format_args!(
+                        "no snapshot of {}: {error}",
+                        feed.symbol(index)
+                    ));
                     backoff.wait().max(error.retry_after())
                 }
             };
@@ -123,19 +136,26 @@ fn fetch_snapshots(feed: Rc<Feed>, asked: Asked, requests: Receiver<usize>) -> R
     Ok(())
 }
 
-/// One request over a connection of its own.
+/// Asks for a snapshot, and gives it to the book.
 fn fetch(feed: &Feed, index: usize) -> Result<Answer, FetchError> {
-    let endpoint = &feed.endpoint;
-    let target = format!("{}{}", endpoint.rest_target, feed.symbol(index));
-    let body = flux::timeout(feed.patience, || {
-        let mut stream = TcpStream::connect(endpoint.rest)?;
-        stream.set_nodelay(true)?;
-        http::get(&mut stream, &endpoint.rest_host, &target)
-    });
-    let body = body
-        .map_err(|_| FetchError::Slow(feed.patience))?
-        .map_err(FetchError::Http)?;
+    let target = format!("{}{}", feed.endpoint.rest_target, feed.symbol(index));
+    let body = flux::timeout(feed.patience, || get(&feed.endpoint.rest, &target))
+        .map_err(|_| FetchError::Slow(feed.patience))??;
     feed.on_snapshot(index, &body).map_err(FetchError::Fault)
+}
+
+/// One request over a connection of its own.
+fn get(server: &Server, target: &str) -> Result<Vec<u8>, FetchError> {
+    let mut stream = TcpStream::connect(server.address)?;
+    stream.set_nodelay(true)?;
+    Ok(match &server.trust {
+        None => http::get(&mut stream, &server.authority, target)?,
+        Some(trust) => {
+            let feed = stream.into_feed()?;
+            let mut stream = trust.connector.connect(feed, &server.host)?;
+            http::get(&mut stream, &server.authority, target)?
+        }
+    })
 }
 
 /// Why there is no snapshot.
@@ -143,7 +163,30 @@ fn fetch(feed: &Feed, index: usize) -> Result<Answer, FetchError> {
 enum FetchError {
     Slow(Duration),
     Http(HttpError),
+    Tls(tls::Error),
     Fault(Fault),
+}
+
+impl From<std::io::Error> for FetchError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Http(error.into())
+    }
+}
+
+impl From<HttpError> for FetchError {
+    fn from(error: HttpError) -> Self {
+        Self::Http(error)
+    }
+}
+
+impl From<tls::Error> for FetchError {
+    fn from(error: tls::Error) -> Self {
+        match error {
+            // The socket's, being cancelled among it.
+            tls::Error::Io(error) => error.into(),
+            error => Self::Tls(error),
+        }
+    }
 }
 
 impl FetchError {
@@ -169,6 +212,7 @@ impl fmt::Display for FetchError {
         match self {
             Self::Slow(patience) => write!(f, "waited {patience:?} for the answer"),
             Self::Http(error) => error.fmt(f),
+            Self::Tls(error) => TlsSentence(error).fmt(f),
             Self::Fault(fault) => write!(f, "the answer is no snapshot: {fault}"),
         }
     }

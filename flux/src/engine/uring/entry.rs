@@ -20,7 +20,7 @@ pub(super) const IGNORE: u64 = 2;
 
 /// The address of an op, as the kernel carries it back.
 fn user_data_of(op: &Op) -> u64 {
-    let lasts = matches!(op.request(), Request::Stream { .. });
+    let lasts = op.request().lasts().is_some();
     ptr::from_ref(op).expose_provenance() as u64 | if lasts { LASTS } else { 0 }
 }
 
@@ -96,6 +96,13 @@ pub(super) fn entry(op: &Op) -> squeue::Entry {
             // SAFETY: alive: it lies beside its op, which is about to be in flight.
             let landing = unsafe { &*landing };
             opcode::RecvMulti::new(Fd(fd), group(landing)).build()
+        }
+        Request::Datagrams { fd, landing, tray } => {
+            // SAFETY: alive: it lies beside its op, which is about to be in flight.
+            let landing = unsafe { &*landing };
+            // SAFETY: as above.
+            let tray = unsafe { &*tray };
+            opcode::RecvMsgMulti::new(Fd(fd), tray.outline(), group(landing)).build()
         }
         Request::Accept { fd, address, len } => {
             opcode::Accept::new(Fd(fd), address.cast(), len.cast())

@@ -42,7 +42,7 @@ impl BufferRings {
     }
 
     /// The first entry of a feed's ring.
-    fn entries(&self, landing: &Landing) -> *mut BufRingEntry {
+    pub(super) fn entries(&self, landing: &Landing) -> *mut BufRingEntry {
         let pages = self.pages.as_ref();
         let pages = pages.expect("a feed has a number, so that there is a page for it");
         let at = landing.index() as usize * page_size();
@@ -99,21 +99,26 @@ pub(super) fn close(submitter: &Submitter<'_>, landing: &Landing) {
 /// Notes down a completion of a feed's request.
 #[inline]
 pub(super) fn landed(op: &Op, result: i32, flags: u32) {
-    if let Request::Stream { landing, .. } = *op.request() {
-        // SAFETY: alive: it lies beside its op, which is in flight.
-        let landing = unsafe { &*landing };
-        landing.landed(
-            result,
-            cqueue::buffer_select(flags),
-            cqueue::buffer_more(flags),
-        );
+    let buffer = cqueue::buffer_select(flags);
+    match *op.request() {
+        Request::Stream { landing, .. } => {
+            // SAFETY: alive: it lies beside its op, which is in flight.
+            let landing = unsafe { &*landing };
+            landing.landed(result, buffer, cqueue::buffer_more(flags));
+        }
+        Request::Datagrams { tray, .. } => {
+            // SAFETY: as above.
+            let tray = unsafe { &*tray };
+            tray.landed(result, buffer);
+        }
+        _ => {}
     }
 }
 
 /// Withdraws the ring of a feed that has been closed, now that its request is done.
 #[cold]
 pub(super) fn ended(submitter: &Submitter<'_>, op: &Op) {
-    if let Request::Stream { landing, .. } = *op.request() {
+    if let Some(landing) = op.request().lasts() {
         // SAFETY: alive: it lies beside its op, and is nobody else's before `done` was told.
         let landing = unsafe { &*landing };
         if landing.is_closing() {

@@ -21,6 +21,7 @@
 
 mod entry;
 mod feed;
+mod packets;
 mod prove;
 mod setup;
 
