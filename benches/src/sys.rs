@@ -25,6 +25,27 @@ pub fn thread_cpu() -> Duration {
     Duration::new(seconds, nanoseconds)
 }
 
+/// CPU time of all children that have ended and were waited for, with theirs, user and system.
+///
+/// # Errors
+/// The system's, if it does not tell.
+pub fn children_cpu() -> io::Result<Duration> {
+    let mut usage = MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: the pointer is valid for an rusage; the call fills it or fails.
+    let result = unsafe { libc::getrusage(libc::RUSAGE_CHILDREN, usage.as_mut_ptr()) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it has filled the value in.
+    let usage = unsafe { usage.assume_init() };
+    let spent = |time: libc::timeval| {
+        let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+        let microseconds = u64::try_from(time.tv_usec).unwrap_or(0);
+        Duration::from_secs(seconds) + Duration::from_micros(microseconds)
+    };
+    Ok(spent(usage.ru_utime) + spent(usage.ru_stime))
+}
+
 /// CPU time of this thread, and wall time, from one moment on.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch {

@@ -117,12 +117,7 @@ impl Keys {
     }
 
     fn refuse(&self, entry: &Entry, name: &str, faults: &mut Faults) {
-        let noun = if self.known.len() == 1 {
-            "the only key is"
-        } else {
-            "the keys are"
-        };
-        let all = format!("{noun} {}", listed(self.known, '`'));
+        let all = format!("the keys are {}", listed(self.known, '`'));
         if self.later.contains(&name) {
             faults.at(
                 &entry.key,
@@ -168,11 +163,13 @@ fn parse_chunk(mut chunk: &[TokenTree], entries: &mut Vec<Entry>, faults: &mut F
         };
         let (given, rest) = match rest {
             [TokenTree::Punct(equals), rest @ ..] if equals.as_char() == '=' => match rest {
-                // A literal is complete by itself, so what follows it is the next entry.
-                [TokenTree::Literal(literal), rest @ ..] => (
-                    Given::Value(Value::new([TokenTree::Literal(literal.clone())])),
-                    rest,
-                ),
+                // A literal is complete by itself, so that a name behind it is the next key.
+                [TokenTree::Literal(literal), rest @ ..]
+                    if matches!(rest, [TokenTree::Ident(_), ..]) =>
+                {
+                    let value = Value::new([TokenTree::Literal(literal.clone())]);
+                    (Given::Value(value), rest)
+                }
                 [] => {
                     let message = format!("`{key}` has no value behind its `=`");
                     faults.at(equals, &message, "write `key = value`, separated by commas");
@@ -273,6 +270,7 @@ mod tests {
             trace("a = 1 b = 2"),
             "a=1 b=2; expected `,` after `a`, found `b`"
         );
+        assert_eq!(trace("a = 1 + 2, b = 2"), "a=1 + 2 b=2");
         assert_eq!(
             trace("c(d = 1) b = 2"),
             "c(d = 1) b=2; expected `,` after `c`, found `b`"

@@ -5,7 +5,7 @@
 //!
 //! Knows nothing of what is being checked.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::ToTokens;
 
 /// Every fault found so far, in the order in which it was found.
@@ -18,13 +18,7 @@ impl Faults {
         self.add(syn::Error::new_spanned(tokens, sentence(message, help)));
     }
 
-    /// Adds a fault at `span`.
-    pub(crate) fn at_span(&mut self, span: Span, message: &str, help: &str) {
-        self.add(syn::Error::new(span, sentence(message, help)));
-    }
-
-    /// Adds an error that syn worded.
-    pub(crate) fn add(&mut self, error: syn::Error) {
+    fn add(&mut self, error: syn::Error) {
         match &mut self.0 {
             Some(first) => first.combine(error),
             None => self.0 = Some(error),
@@ -88,22 +82,27 @@ fn distance(a: &str, b: &str) -> usize {
     if a.len().abs_diff(b.len()) > 8 {
         return usize::MAX;
     }
-    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
-    for i in 0..=a.len() {
-        for j in 0..=b.len() {
-            table[i][j] = if i == 0 || j == 0 {
-                i + j
-            } else {
-                let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-                let mut best = replaced.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
-                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                    best = best.min(table[i - 2][j - 2] + 1);
-                }
-                best
-            };
+    // The rows of the usual table: what every prefix of `b` is away from the prefixes of `a` so far.
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut row_before: Vec<usize> = Vec::new();
+    let mut a_before = None;
+    for (i, a_char) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
+        let mut b_before = None;
+        for (j, b_char) in b.iter().enumerate() {
+            let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
+            let replaced = at(&row, j) + usize::from(a_char != b_char);
+            let mut best = replaced.min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
+            if a_before == Some(b_char) && b_before == Some(a_char) {
+                best = best.min(at(&row_before, j.saturating_sub(1)) + 1);
+            }
+            next.push(best);
+            b_before = Some(b_char);
         }
+        row_before = std::mem::replace(&mut row, next);
+        a_before = Some(a_char);
     }
-    table[a.len()][b.len()]
+    row.last().copied().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -132,7 +131,7 @@ mod tests {
     fn faults_keep_their_order_and_each_becomes_an_error() {
         let mut faults = Faults::default();
         assert!(faults.is_empty());
-        faults.at_span(Span::call_site(), "one", "first");
+        faults.at(&TokenStream::new(), "one", "first");
         faults.at(&quote::quote!(a b), "two", "second");
         let tokens = faults.to_token_stream().to_string();
         assert_eq!(tokens.matches("compile_error").count(), 2);

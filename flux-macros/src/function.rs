@@ -28,6 +28,14 @@ pub(crate) struct NotAFunction {
 
 impl Function {
     pub(crate) fn parse(item: TokenStream) -> Result<Self, NotAFunction> {
+        // The body is split off first: a parser would copy it token by token.
+        let mut front: Vec<TokenTree> = item.into_iter().collect();
+        let last = front.pop();
+        let body = last.clone().and_then(body);
+        if body.is_none() {
+            front.extend(last);
+        }
+        let front: TokenStream = front.into_iter().collect();
         let parse = |input: ParseStream<'_>| {
             let attrs = input.call(Attribute::parse_outer)?;
             let vis = input.parse()?;
@@ -35,20 +43,22 @@ impl Function {
             let Ok(sig) = input.parse::<Signature>() else {
                 return Ok(Err(no_function(rest.parse()?)));
             };
-            let rest: TokenStream = input.parse()?;
-            let Some(block) = block(rest) else {
-                return Ok(Err(no_body(&sig)));
-            };
-            Ok(Ok(Function {
-                attrs,
-                vis,
-                sig,
-                block,
-            }))
+            match body {
+                Some(block) if input.is_empty() => Ok(Ok(Function {
+                    attrs,
+                    vis,
+                    sig,
+                    block,
+                })),
+                _ => {
+                    let _rest: TokenStream = input.parse()?;
+                    Ok(Err(no_body(&sig)))
+                }
+            }
         };
         parse
-            .parse2(item.clone())
-            .unwrap_or_else(|_| Err(no_function(item)))
+            .parse2(front.clone())
+            .unwrap_or_else(|_| Err(no_function(front)))
     }
 
     /// The type of the result, `()` where none is written.
@@ -69,6 +79,15 @@ impl Function {
     /// The body's `#![..]` attributes, turned into outer ones, and the statements behind them.
     pub(crate) fn statements(&self) -> (Vec<Attribute>, TokenStream) {
         let body = self.block.stream();
+        let mut front = body.clone().into_iter();
+        let inner = matches!(
+            (front.next(), front.next()),
+            (Some(TokenTree::Punct(hash)), Some(TokenTree::Punct(bang)))
+                if hash.as_char() == '#' && bang.as_char() == '!'
+        );
+        if !inner {
+            return (Vec::new(), body);
+        }
         let parse = |input: ParseStream<'_>| {
             let mut attrs = input.call(Attribute::parse_inner)?;
             for attr in &mut attrs {
@@ -92,16 +111,21 @@ impl ToTokens for Function {
     }
 }
 
-/// The braces, if `tokens` are nothing else.
-fn block(tokens: TokenStream) -> Option<Group> {
-    let mut tokens = tokens.into_iter();
-    let (Some(TokenTree::Group(group)), None) = (tokens.next(), tokens.next()) else {
+/// The braces, if the token is nothing else.
+fn body(token: TokenTree) -> Option<Group> {
+    let TokenTree::Group(group) = token else {
         return None;
     };
     match group.delimiter() {
         Delimiter::Brace => Some(group),
         // A `macro_rules!` macro wraps a `$body:block` in invisible delimiters.
-        Delimiter::None => block(group.stream()),
+        Delimiter::None => {
+            let mut tokens = group.stream().into_iter();
+            match (tokens.next(), tokens.next()) {
+                (Some(token), None) => body(token),
+                _ => None,
+            }
+        }
         Delimiter::Parenthesis | Delimiter::Bracket => None,
     }
 }

@@ -5,17 +5,18 @@ use quote::{quote, quote_spanned};
 
 use crate::fault::Faults;
 use crate::main_attribute::expand::Mark;
-use crate::settings::Settings;
+use crate::settings::expand::Generated;
+use crate::settings::{self, Settings};
 
 pub(crate) fn run(arguments: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
-    let settings = Settings::parse(arguments, &mut faults);
+    let settings = Settings::parse(arguments, &settings::EXPRESSION, &mut faults);
     let at = Span::mixed_site();
     let Mark {
         in_crate,
         in_program,
     } = Mark::new(at);
-    let config = settings.config(at);
+    let Generated { items, config } = settings.expand(at);
     let init = quote_spanned!(at=> #config.init());
     quote! {{
         #faults
@@ -23,6 +24,7 @@ pub(crate) fn run(arguments: TokenStream) -> TokenStream {
         #[allow(non_local_definitions, reason = "it marks the whole crate on purpose")]
         #in_crate
         #in_program
+        #items
         #init
     }}
 }

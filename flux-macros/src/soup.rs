@@ -1,11 +1,12 @@
 //! Random tokens for the macros: whatever they are given, they must not panic.
 //!
 //! The soup is made of the words that the macros look for, so that it gets past the first checks often
-//! enough; every round is the same in every run.
+//! enough; and of the cases of `ui-tests`, each with a few tokens lost, doubled, or exchanged. Every round is
+//! the same in every run.
 
 use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
-use crate::{fiber_attribute, init_macro, main_attribute};
+use crate::{fiber_attribute, init_macro, main_attribute, test_attribute};
 
 /// A small generator of numbers (xorshift).
 struct Random(u64);
@@ -28,10 +29,68 @@ impl Random {
 }
 
 const WORDS: &[&str] = &[
-    "engine", "core", "idle", "stacks", "small", "medium", "large", "fibers", "grace", "stack",
-    "max", "stall", "main", "fn", "async", "const", "unsafe", "extern", "pub", "crate", "self",
-    "Self", "impl", "dyn", "where", "for", "static", "struct", "mut", "ref", "T", "u8", "x", "_",
-    "true", "in", "use",
+    "engine",
+    "core",
+    "idle",
+    "stacks",
+    "small",
+    "medium",
+    "large",
+    "fibers",
+    "grace",
+    "stack",
+    "max",
+    "stall",
+    "main",
+    "fn",
+    "async",
+    "const",
+    "unsafe",
+    "extern",
+    "pub",
+    "crate",
+    "self",
+    "Self",
+    "impl",
+    "dyn",
+    "where",
+    "for",
+    "static",
+    "struct",
+    "mut",
+    "ref",
+    "T",
+    "u8",
+    "x",
+    "_",
+    "true",
+    "in",
+    "use",
+    "stack_sizes",
+    "feeds",
+    "feed_buffer",
+    "blocking_ok",
+    "flux",
+    "std",
+    "thread",
+    "sleep",
+    "fs",
+    "read",
+    "net",
+    "Config",
+    "new",
+    "run",
+    "init",
+    "let",
+    "match",
+    "if",
+    "loop",
+    "move",
+    "return",
+    "as",
+    "else",
+    "println",
+    "mod",
 ];
 
 const STRINGS: &[&str] = &[
@@ -54,6 +113,9 @@ const STRINGS: &[&str] = &[
     "\u{0}",
     "spin µs",
     "5µs",
+    "64KiB",
+    "99999999999999999999GiB",
+    "1KiB",
     "C",
 ];
 
@@ -145,6 +207,123 @@ fn item(random: &mut Random) -> TokenStream {
     quote::quote!(#front fn #name #generics (#inputs) #result { #body })
 }
 
+/// Something that begins like a body with calls in it.
+fn calls(random: &mut Random) -> TokenStream {
+    const LINES: &[&str] = &[
+        "use std::{thread as t, fs::*, net::{self, TcpStream}};",
+        "use a::{self as b}; use {std::io as io};",
+        "let (a, mut b) = std::sync::mpsc::channel::<u8>();",
+        "b.recv()?;",
+        "t::sleep(d);",
+        "let c @ Some(_) = std::process::Command::new(x).arg(y) else { return };",
+        "for i in net::TcpListener::bind(a)?.incoming() { i.read(b); }",
+        "if let Some(x) = y && std::fs::read(z).is_ok() {}",
+        "println!(\"{}\", std::fs::read(p), );",
+        "flux::init!(); flux::Config::new().run(move |x: u8| loop {});",
+        "mod std {} fn t() {} type u = u8;",
+        "match std::thread::spawn(f).join() { Ok(std) if std => {} _ => () }",
+        "async move { std::thread::park() }; const { 1 };",
+    ];
+    let mut tokens = TokenStream::new();
+    for _ in 0..random.below(6) {
+        let line: TokenStream = random.one_of(LINES).parse().unwrap_or_default();
+        tokens.extend(line);
+        if random.below(4) == 0 {
+            tokens.extend(soup(random, 2));
+        }
+    }
+    tokens
+}
+
+/// The same tokens with one of them, at whatever depth, lost, doubled, exchanged, or another.
+fn spoiled(tokens: TokenStream, random: &mut Random) -> TokenStream {
+    let mut tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let at = random.below(tokens.len());
+    let Some(chosen) = tokens.get(at).cloned() else {
+        return soup(random, 1);
+    };
+    match (&chosen, random.below(6)) {
+        (TokenTree::Group(group), 0..=3) => {
+            let inner = spoiled(group.stream(), random);
+            tokens[at] = Group::new(group.delimiter(), inner).into();
+        }
+        (_, 0) => drop(tokens.remove(at)),
+        (_, 1) => tokens.insert(at, chosen),
+        (_, 2) => {
+            let other = random.below(tokens.len());
+            tokens.swap(at, other);
+        }
+        _ => tokens[at] = token(random, 2),
+    }
+    tokens.into_iter().collect()
+}
+
+/// Each attribute of flux in a file, with its arguments, and all that stands behind it.
+fn attributes(tokens: TokenStream, found: &mut Vec<(TokenStream, TokenStream)>) {
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    for (at, token) in tokens.iter().enumerate() {
+        let TokenTree::Group(group) = token else {
+            continue;
+        };
+        let inside: Vec<TokenTree> = group.stream().into_iter().collect();
+        if group.delimiter() == Delimiter::Bracket
+            && matches!(inside.first(), Some(TokenTree::Ident(flux)) if flux == "flux")
+        {
+            let arguments = match inside.last() {
+                Some(TokenTree::Group(arguments)) => arguments.stream(),
+                _ => TokenStream::new(),
+            };
+            // To the end of the function that follows.
+            let rest = tokens[at + 1..].iter().cloned();
+            let mut item = Vec::new();
+            for token in rest {
+                let body = matches!(&token, TokenTree::Group(group) if group.delimiter() == Delimiter::Brace);
+                item.push(token);
+                if body {
+                    break;
+                }
+            }
+            found.push((arguments, item.into_iter().collect()));
+        }
+        attributes(group.stream(), found);
+    }
+}
+
+/// What the cases of `ui-tests` give to the macros.
+fn cases() -> Vec<(TokenStream, TokenStream)> {
+    fn below(folder: &std::path::Path, found: &mut Vec<(TokenStream, TokenStream)>) {
+        let entries = std::fs::read_dir(folder).expect("the cases are there");
+        let mut paths: Vec<_> = entries
+            .map(|entry| entry.expect("a folder lists its files").path())
+            .collect();
+        paths.sort();
+        for path in paths {
+            if path.is_dir() {
+                below(&path, found);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a case is text");
+                attributes(text.parse().unwrap_or_default(), found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../ui-tests/cases");
+    below(&folder, &mut found);
+    found
+}
+
+fn expand_all(arguments: &TokenStream, item: &TokenStream) {
+    for expanded in [
+        main_attribute::run(arguments.clone(), item.clone()),
+        fiber_attribute::run(arguments.clone(), item.clone()),
+        test_attribute::run(arguments.clone(), item.clone()),
+        init_macro::run(arguments.clone()),
+    ] {
+        // Printing visits every token of the answer.
+        let _length = expanded.to_string().len();
+    }
+}
+
 #[test]
 fn no_tokens_make_a_macro_panic() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
@@ -159,15 +338,44 @@ fn no_tokens_make_a_macro_panic() {
         } else {
             item(&mut random)
         };
-        for expanded in [
-            main_attribute::run(arguments.clone(), item.clone()),
-            fiber_attribute::run(arguments.clone(), item),
-            init_macro::run(arguments),
-        ] {
-            // Printing visits every token of the answer.
-            let _length = expanded.to_string().len();
+        expand_all(&arguments, &item);
+    }
+}
+
+#[test]
+fn no_case_makes_a_macro_panic_however_it_is_spoiled() {
+    let mut random = Random(0x2545_f491_4f6c_dd1d);
+    let cases = cases();
+    assert!(cases.len() > 100, "{} cases", cases.len());
+    for (arguments, item) in cases {
+        for _ in 0..30 {
+            let (mut arguments, mut item) = (arguments.clone(), item.clone());
+            for _ in 0..=random.below(3) {
+                if random.below(2) == 0 {
+                    arguments = spoiled(arguments, &mut random);
+                } else {
+                    item = spoiled(item, &mut random);
+                }
+            }
+            expand_all(&arguments, &item);
         }
     }
+}
+
+#[test]
+fn no_body_makes_a_macro_panic_and_calls_in_it_are_found() {
+    let mut random = Random(3);
+    let mut found = 0;
+    for _ in 0..2_000 {
+        let mut body = calls(&mut random);
+        if random.below(2) == 0 {
+            body = spoiled(body, &mut random);
+        }
+        let item = quote::quote!(fn main() { #body });
+        let expanded = main_attribute::run(TokenStream::new(), item).to_string();
+        found += usize::from(expanded.contains("compile_error"));
+    }
+    assert!(found > 200, "{found} of 2000");
 }
 
 #[test]

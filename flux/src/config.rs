@@ -7,6 +7,7 @@ pub(crate) mod feeds;
 mod network;
 mod parse;
 mod privileges;
+mod stacks;
 
 use std::fmt;
 use std::time::Duration;
@@ -114,9 +115,9 @@ pub(crate) struct StackPool {
 
 /// The largest number of fibers, stacks of a class, or entries: indices are `u32`, and one is kept for
 /// "none".
-const COUNT_MAX: usize = 1 << 24;
-const STACK_BYTES_MIN: usize = 16 * 1024;
-const STACK_BYTES_MAX: usize = 1 << 30;
+pub(crate) const COUNT_MAX: usize = 1 << 24;
+pub(crate) const STACK_BYTES_MIN: usize = 16 * 1024;
+pub(crate) const STACK_BYTES_MAX: usize = 1 << 30;
 const SUBMISSION_ENTRIES_MAX: u32 = 32_768;
 
 /// How a reactor is set up: every capacity that it will ever have.
@@ -129,7 +130,8 @@ const SUBMISSION_ENTRIES_MAX: u32 = 32_768;
 /// | `FLUX_ENGINE` | `auto`, `io_uring`, `epoll`, `kqueue` | `io_uring` |
 /// | `FLUX_CORE` | a number, `auto`, `none` | `3` |
 /// | `FLUX_IDLE` | `block`, `spin`, `spin` and a duration | `spin 50us` |
-/// | `FLUX_STACKS` | counts by class | `small=512,large=4` |
+/// | `FLUX_STACKS` | counts by class, or `auto` | `small=512,large=4` |
+/// | `FLUX_STACK_SIZES` | sizes by class | `small=128KiB` |
 /// | `FLUX_FIBERS` | a number | `4096` |
 /// | `FLUX_TIMERS` | a number | `1024` |
 /// | `FLUX_FEEDS` | a number | `32` |
@@ -158,6 +160,10 @@ pub struct Config {
     pub(crate) core_variable: Option<&'static str>,
     pub(crate) idle: Idle,
     pub(crate) stacks: [StackPool; 3],
+    /// The classes whose count is left to the fiber functions.
+    pub(crate) auto_stacks: [bool; 3],
+    /// Whether to print what the fiber functions may need.
+    pub(crate) report: bool,
     pub(crate) prefault: usize,
     pub(crate) fibers: usize,
     pub(crate) timers: usize,
@@ -200,6 +206,8 @@ impl Config {
                     bytes: 1024 * 1024,
                 },
             ],
+            auto_stacks: [false; 3],
+            report: false,
             prefault: 8 * 1024,
             fibers: 1024,
             timers: 256,
@@ -235,6 +243,7 @@ impl Config {
     /// ended; a further one waits, unstarted, for one of them to end. The main fiber takes a large one.
     pub const fn stacks(mut self, class: StackClass, count: usize) -> Self {
         self.stacks[class.index()].count = count;
+        self.auto_stacks[class.index()] = false;
         self
     }
 
@@ -333,18 +342,18 @@ impl Config {
         )?;
         parse(
             "FLUX_STACKS",
-            "counts by class such as `small=512,medium=32,large=8`",
-            &mut |value| {
-                for pair in value.split(',') {
-                    let (name, count) = pair.split_once('=')?;
-                    let class = StackClass::ALL
-                        .into_iter()
-                        .find(|class| class.name() == name.trim())?;
-                    self.stacks[class.index()].count = parse_count(count.trim())?;
-                }
-                Some(())
-            },
+            "`auto`, or counts by class such as `small=512,medium=32,large=8`",
+            &mut |value| self.read_stacks(value),
         )?;
+        parse(
+            "FLUX_STACK_SIZES",
+            "sizes by class such as `small=128KiB,large=2MiB`",
+            &mut |value| self.read_stack_sizes(value),
+        )?;
+        parse("FLUX_REPORT", "`1` or `0`", &mut |value| {
+            self.report = matches!(value, "1" | "0").then_some(value == "1")?;
+            Some(())
+        })?;
         parse("FLUX_FIBERS", "a number of fibers", &mut |value| {
             self.fibers = parse_count(value)?;
             Some(())

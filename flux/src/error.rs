@@ -143,20 +143,25 @@ impl From<JoinError> for io::Error {
     }
 }
 
-/// No control block was free: the fiber comes back, unstarted, in [`into_inner`](Full::into_inner).
+/// There was no room for the fiber: it comes back, unstarted, in [`into_inner`](Full::into_inner).
 pub struct Full<F> {
     fiber: F,
     name: &'static str,
-    fibers_max: usize,
+    limit: Limit,
+}
+
+/// The limit that a fiber met, and how many it allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// `fibers`.
+    Fibers(usize),
+    /// `max` of its function.
+    Max(u32),
 }
 
 impl<F> Full<F> {
-    pub(crate) fn new(fiber: F, name: &'static str, fibers_max: usize) -> Self {
-        Self {
-            fiber,
-            name,
-            fibers_max,
-        }
+    pub(crate) fn new(fiber: F, name: &'static str, limit: Limit) -> Self {
+        Self { fiber, name, limit }
     }
 
     /// The fiber, or the closure, that could not be spawned.
@@ -168,7 +173,7 @@ impl<F> Full<F> {
         Full {
             fiber: f(self.fiber),
             name: self.name,
-            fibers_max: self.fibers_max,
+            limit: self.limit,
         }
     }
 }
@@ -177,19 +182,24 @@ impl<F> fmt::Debug for Full<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Full")
             .field("name", &self.name)
-            .field("fibers_max", &self.fibers_max)
+            .field("limit", &self.limit)
             .finish_non_exhaustive()
     }
 }
 
 impl<F> fmt::Display for Full<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "cannot spawn fiber `{}`: all {} control blocks are in use; \
-             raise `fibers` in `#[flux::main]` or join some",
-            self.name, self.fibers_max
-        )
+        write!(f, "cannot spawn fiber `{}`: ", self.name)?;
+        match self.limit {
+            Limit::Fibers(most) => write!(
+                f,
+                "all {most} control blocks are in use; raise `fibers` in `#[flux::main]` or join some"
+            ),
+            Limit::Max(most) => write!(
+                f,
+                "all {most} that may live at once do; raise `max` in its `#[flux::fiber]` or let some end"
+            ),
+        }
     }
 }
 

@@ -60,6 +60,20 @@
 //! [`Stopped::Cancelled`]. The fiber leaves by `?`, and its destructors run. When the main fiber returns,
 //! the others are cancelled, and have [`Config::grace`] to end.
 //!
+//! # What must not block
+//!
+//! All fibers share one core. [`#[flux::fiber]`](fiber) and [`#[flux::main]`](main) refuse calls that plainly take it
+//! away (`std::thread::sleep`, `std::fs`, blocking sockets of std), as far as the function itself shows them. Clippy
+//! finds the rest, by this `clippy.toml` beside the program's `Cargo.toml` (`flux/lints/clippy.toml`):
+//!
+//! ```toml
+#![doc = include_str!("../lints/clippy.toml")]
+//! ```
+//!
+//! # Tests
+//!
+//! [`#[flux::test]`](test) runs a test as the main fiber of a reactor of its own, one at a time in a process.
+//!
 //! # The soundness contract
 //!
 //! All that belongs to a reactor stays on its thread, so that addresses of thread-locals never go stale.
@@ -97,6 +111,7 @@ compile_error!(
 #[cfg(test)]
 extern crate self as flux;
 
+mod budget;
 mod callbacks;
 mod clock;
 mod config;
@@ -167,7 +182,7 @@ mod wheel;
 #[cfg(all(feature = "ws", unix))] // Windows: flux has no sockets there
 pub mod ws;
 
-pub use flux_macros::{fiber, init, main};
+pub use flux_macros::{fiber, init, main, test};
 
 pub use config::{Config, Core, EventEngine, Idle, StackClass};
 pub use error::{Elapsed, Full, InitError, JoinError, RunError, Stopped};

@@ -4,6 +4,8 @@
 //! a limit of its own or needs memory. Makes no syscall, reads no clock and switches to nobody, so that
 //! tests script it.
 
+pub(crate) mod bounds;
+
 use std::cell::{Cell, RefCell};
 use std::panic::Location;
 
@@ -62,6 +64,7 @@ pub(crate) struct Sched {
     ready: Queue,
     stack_waits: [Queue; 3],
     block_waits: Queue,
+    pub(crate) bounds: bounds::Bounds,
     /// Blocks that were freed for a fiber in `block_waits`, which has been woken and not yet run.
     reserved: Cell<u32>,
     current: Cell<u32>,
@@ -104,6 +107,7 @@ impl Sched {
             ready: Queue::new(),
             stack_waits: [const { Queue::new() }; 3],
             block_waits: Queue::new(),
+            bounds: bounds::Bounds::default(),
             reserved: Cell::new(0),
             current: Cell::new(NIL),
             live: Cell::new(0),
@@ -413,6 +417,12 @@ impl Sched {
                 arena.in_use(),
                 arena.len(),
                 self.block_waits.len.get()
+            );
+        }
+        for (name, max, waiting) in self.waiting_for_place() {
+            let _infallible = write!(
+                report,
+                "\n  fiber `{name}`: all {max} (`max`) live, {waiting} spawns wait for one to end; raise `max`"
             );
         }
         let mut waiters = arena

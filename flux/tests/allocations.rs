@@ -65,6 +65,11 @@ fn add(a: u64, b: u64) -> u64 {
     a + b
 }
 
+#[flux::fiber(stack = "small", max = 2)]
+fn add_few(a: u64, b: u64) -> u64 {
+    a + b
+}
+
 #[test]
 fn nothing_allocates_after_init() {
     COUNTS.set(true);
@@ -74,6 +79,14 @@ fn nothing_allocates_after_init() {
             allocates_nothing("spawn + join of a macro's fiber", || {
                 for round in 0..ROUNDS {
                     assert_eq!(spawn(add(round, 1)).join().unwrap(), round + 1);
+                }
+            });
+            allocates_nothing("spawns that wait for a place among `max`", || {
+                for round in 0..ROUNDS {
+                    let all = [0, 1, 2, 3].map(|b| spawn(add_few(round, b)));
+                    let full = flux::try_spawn(add_few(round, 4));
+                    assert!(full.is_err() || full.is_ok_and(|last| last.join().is_ok()));
+                    assert!(all.into_iter().all(|fiber| fiber.join().is_ok()));
                 }
             });
             allocates_nothing("spawn + join of a closure", || {

@@ -3,6 +3,8 @@
 //! Needs the runtime alone, so that `.ci/emulated` can build it for other systems and run it there. What only some
 //! have is in the other suites.
 
+#[path = "portable/budget.rs"]
+mod budget;
 #[path = "common/itself.rs"]
 mod itself;
 #[path = "portable/machine.rs"]

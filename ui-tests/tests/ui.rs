@@ -4,7 +4,7 @@
 //!
 //! | directory | what happens to it |
 //! |---|---|
-//! | `cases/fail/{main,fiber,init}/*.rs` | `cargo check` must fail with exactly the `.stderr` beside it |
+//! | `cases/fail/{main,fiber,init,test,blocking,reactor}/*.rs` | `cargo check` must fail with exactly the `.stderr` beside it |
 //! | `cases/fail/built/*.rs` | the same with `cargo build`, for what shows only when code is generated |
 //! | `cases/pass/*.rs` | must compile and run to success; they assert what they show |
 //!
@@ -19,9 +19,9 @@
 #[test]
 fn misuse_is_refused_with_these_words() {
     let cases = trybuild::TestCases::new();
-    cases.compile_fail("cases/fail/main/*.rs");
-    cases.compile_fail("cases/fail/fiber/*.rs");
-    cases.compile_fail("cases/fail/init/*.rs");
+    for folder in ["main", "fiber", "init", "test", "blocking", "reactor"] {
+        cases.compile_fail(format!("cases/fail/{folder}/*.rs"));
+    }
 }
 
 /// Cases that pass make trybuild use `cargo build`, which the failing ones among these need.

@@ -5,16 +5,29 @@ use quote::ToTokens;
 use syn::{FnArg, GenericParam, Safety, Signature, Type};
 
 use super::lifetimes::borrows;
-use crate::entries::{self, Keys};
-use crate::fault::Faults;
+use crate::blocking::Leave;
+use crate::entries::{self, Entry, Keys};
+use crate::fault::{Faults, did_you_mean};
 use crate::function::Function;
+use crate::root::Root;
+use crate::settings::keys::count;
+use crate::value::Amount;
 
 const KEYS: Keys = Keys {
-    known: &["stack"],
-    later: &["max", "blocking_ok", "crate"],
+    known: &["stack", "max", "blocking_ok", "crate"],
+    later: &[],
 };
 
 const CLASSES: &str = "one of \"small\" (64 KiB), \"medium\" (256 KiB), \"large\" (1 MiB)";
+
+/// What the attribute says, checked.
+pub(crate) struct Attribute {
+    pub(crate) class: Class,
+    /// How many may live at once.
+    pub(crate) max: Option<Amount<usize>>,
+    pub(crate) leave: Leave,
+    pub(crate) root: Root,
+}
 
 /// The stack that a fiber runs on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,26 +37,54 @@ pub(crate) enum Class {
     Large,
 }
 
-/// Reads the attribute's tokens; a faulty class leaves the default.
-pub(crate) fn class(tokens: TokenStream, faults: &mut Faults) -> Class {
-    let mut class = Class::Medium;
+/// Reads the attribute's tokens; what is faulty leaves the default.
+pub(crate) fn attribute(tokens: TokenStream, faults: &mut Faults) -> Attribute {
+    let mut attribute = Attribute {
+        class: Class::Medium,
+        max: None,
+        leave: Leave::Refused,
+        root: Root::default(),
+    };
     let entries = entries::parse(tokens, faults);
     for entry in KEYS.sort_out(entries, faults) {
-        let Some((name, value)) = entry.string("stack = \"medium\"", CLASSES, faults) else {
-            continue;
-        };
-        match name.as_str() {
-            "small" => class = Class::Small,
-            "medium" => class = Class::Medium,
-            "large" => class = Class::Large,
-            _ => faults.at(
-                &value.tokens,
-                &format!("unknown stack class `{name}`"),
-                CLASSES,
-            ),
+        match entry.name().as_str() {
+            "stack" => attribute.class = class(&entry, faults).unwrap_or(Class::Medium),
+            "max" => attribute.max = max(&entry, faults),
+            "blocking_ok" => attribute.leave = Leave::read(&entry, faults),
+            "crate" => attribute.root = Root::read(&entry, faults),
+            // `sort_out` keeps nothing else.
+            _ => {}
         }
     }
-    class
+    attribute
+}
+
+fn class(entry: &Entry, faults: &mut Faults) -> Option<Class> {
+    let (name, value) = entry.string("stack = \"medium\"", CLASSES, faults)?;
+    match name.as_str() {
+        "small" => return Some(Class::Small),
+        "medium" => return Some(Class::Medium),
+        "large" => return Some(Class::Large),
+        _ => {}
+    }
+    let help = did_you_mean(&name, &["small", "medium", "large"])
+        .map(|meant| format!("did you mean \"{meant}\"?"));
+    let message = format!("unknown stack class `{name}`");
+    faults.at(&value.tokens, &message, help.as_deref().unwrap_or(CLASSES));
+    None
+}
+
+fn max(entry: &Entry, faults: &mut Faults) -> Option<Amount<usize>> {
+    let (max, value) = count(entry, "max = 64", faults)?;
+    if max.written() == Some(&0) {
+        faults.at(
+            &value.tokens,
+            "a fiber of which there may be none can never be spawned",
+            "`max` is at least 1; leave it out where there is no bound",
+        );
+        return None;
+    }
+    Some(max)
 }
 
 /// Whether the function can be a fiber; if not, the faults say why.
@@ -210,8 +251,8 @@ mod tests {
 
     fn parsed_class(arguments: &str) -> (Class, Vec<String>) {
         let mut faults = Faults::default();
-        let class = class(arguments.parse().unwrap_or_default(), &mut faults);
-        (class, faults.messages())
+        let attribute = attribute(arguments.parse().unwrap_or_default(), &mut faults);
+        (attribute.class, faults.messages())
     }
 
     #[test]
@@ -238,8 +279,16 @@ mod tests {
                 "unknown key `stak`\nhelp: did you mean `stack`?",
             ),
             (
-                "max = 4",
-                "`max` is not in this version of flux\nhelp: the only key is `stack`",
+                "stack = \"smal\"",
+                "unknown stack class `smal`\nhelp: did you mean \"small\"?",
+            ),
+            (
+                "max = 0",
+                "a fiber of which there may be none can never be spawned\nhelp: `max` is at least 1; leave it out where there is no bound",
+            ),
+            (
+                "max = \"4\"",
+                "`max` takes a number, found the string \"4\"\nhelp: write `max = 64`, or a path to a `const` of type `usize`",
             ),
             (
                 "stack",

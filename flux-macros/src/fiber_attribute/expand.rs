@@ -10,16 +10,19 @@ use syn::{
 };
 
 use super::arguments::{Argument, arguments};
-use super::check::{Class, first_impl};
+use super::check::{Attribute, Class, first_impl};
 use super::lifetimes::{borrows, without_borrows};
 use crate::function::Function;
+use crate::root::Root;
+use crate::settings::expand::constant;
+use crate::value::Amount;
 
 /// A function that makes the fiber.
 ///
 /// The body goes into a closure, not into a nested function: `Self`, outer type parameters, `?` and
 /// `return` mean in it what they meant before. Its statements are spliced, since a block in a closure
 /// would be a warning about braces.
-pub(crate) fn fiber(function: &Function, class: Class) -> TokenStream {
+pub(crate) fn fiber(function: &Function, attribute: &Attribute) -> TokenStream {
     let Function {
         attrs,
         vis,
@@ -42,14 +45,17 @@ pub(crate) fn fiber(function: &Function, class: Class) -> TokenStream {
     let generics = outliving_everything(&sig.generics);
     let where_clause = &generics.where_clause;
     let result = stable_result(function);
-    let fiber = fiber_type(&result, at);
-    let asserts = size_asserts(function, &arguments);
+    let fiber = fiber_type(&result, &attribute.root, at);
+    let asserts = size_asserts(function, &arguments, &attribute.root);
+    let record = record(function, attribute, &asserts.here);
+    let asserts = asserts.instantiated;
     let new = new_fiber(
         function,
-        class,
+        attribute,
+        true,
         &quote_spanned!(at=> move || -> #result #closure_body),
     );
-    let body = braced(quote!(#asserts #new));
+    let body = braced(quote!(#asserts #record #new));
     quote! {
         #(#attrs)*
         #(#inner_attrs)*
@@ -61,7 +67,7 @@ pub(crate) fn fiber(function: &Function, class: Class) -> TokenStream {
 ///
 /// The written function is kept inside it, so that nothing in it counts as unused, and an editor still
 /// knows its names.
-pub(crate) fn stub(function: &Function, class: Class) -> TokenStream {
+pub(crate) fn stub(function: &Function, attribute: &Attribute) -> TokenStream {
     let Function {
         attrs,
         vis,
@@ -90,10 +96,11 @@ pub(crate) fn stub(function: &Function, class: Class) -> TokenStream {
     } else {
         written
     };
-    let fiber = fiber_type(&result, at);
+    let fiber = fiber_type(&result, &attribute.root, at);
     let new = new_fiber(
         function,
-        class,
+        attribute,
+        false,
         &quote_spanned!(at=> move || -> #result { loop {} }),
     );
     let mut kept = sig.clone();
@@ -129,22 +136,76 @@ fn stable_result(function: &Function) -> TokenStream {
     }
 }
 
-fn fiber_type(result: &TokenStream, at: Span) -> TokenStream {
+fn fiber_type(result: &TokenStream, root: &Root, at: Span) -> TokenStream {
+    let support = root.support(at);
     quote_spanned! {at=>
-        ::flux::macro_support::Fiber<impl ::core::ops::FnOnce() -> #result + 'static>
+        #support::Fiber<impl ::core::ops::FnOnce() -> #result + 'static>
     }
 }
 
-fn new_fiber(function: &Function, class: Class, closure: &TokenStream) -> TokenStream {
+/// The expression that makes the fiber; `registered` if the function has a record to point to.
+fn new_fiber(
+    function: &Function,
+    attribute: &Attribute,
+    registered: bool,
+    closure: &TokenStream,
+) -> TokenStream {
     let at = generated_at(function.sig.ident.span());
-    let class = match class {
-        Class::Small => quote_spanned!(at=> Small),
-        Class::Medium => quote_spanned!(at=> Medium),
-        Class::Large => quote_spanned!(at=> Large),
-    };
+    let support = attribute.root.support(at);
+    // One without a bound is no reason to look at memory.
+    if registered && attribute.max.is_some() {
+        return quote_spanned!(at=> #support::Fiber::bounded(&FLUX_FIBER, #closure));
+    }
+    let class = class(attribute, at);
     let name = fiber_name(function);
+    quote_spanned!(at=> #support::Fiber::new(#class, #name, #closure))
+}
+
+/// What the function says of itself at link time: see `flux::budget`, which reads the section.
+fn record(function: &Function, attribute: &Attribute, asserts: &TokenStream) -> TokenStream {
+    let at = generated_at(function.sig.ident.span());
+    let support = attribute.root.support(at);
+    let class = class(attribute, at);
+    let name = fiber_name(function);
+    let mut items = TokenStream::new();
+    let max = match &attribute.max {
+        None => quote_spanned!(at=> ::core::option::Option::None),
+        Some(max) => {
+            let max = match max {
+                Amount::Written(max) => {
+                    let max = proc_macro2::Literal::usize_unsuffixed(*max);
+                    quote_spanned!(at=> #max)
+                }
+                Amount::Constant(path) => {
+                    let (constant, name) =
+                        constant(&attribute.root, path, "FLUX_MAX", Some("assert_max"));
+                    items = constant;
+                    quote!(#name)
+                }
+            };
+            quote_spanned!(at=> ::core::option::Option::Some(#max))
+        }
+    };
+    let mut value = quote_spanned!(at=> #support::FiberFn::new(#name, #class, #max));
+    if !asserts.is_empty() {
+        value = quote_spanned!(at=> { #asserts #value });
+    }
     quote_spanned! {at=>
-        ::flux::macro_support::Fiber::new(::flux::macro_support::StackClass::#class, #name, #closure)
+        #items
+        #[used]
+        #[cfg_attr(any(target_os = "linux", target_os = "freebsd"), unsafe(link_section = "flux_fibers_1"))]
+        #[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__flux_fibers_1"))]
+        #[cfg_attr(windows, unsafe(link_section = ".flux$1b"))]
+        static FLUX_FIBER: #support::FiberFn = #value;
+    }
+}
+
+fn class(attribute: &Attribute, at: Span) -> TokenStream {
+    let support = attribute.root.support(at);
+    match attribute.class {
+        Class::Small => quote_spanned!(at=> #support::StackClass::Small),
+        Class::Medium => quote_spanned!(at=> #support::StackClass::Medium),
+        Class::Large => quote_spanned!(at=> #support::StackClass::Large),
     }
 }
 
@@ -197,9 +258,10 @@ fn is_static(bound: &TypeParamBound) -> bool {
 
 /// Refuses at compile time what the control block has no room for.
 ///
-/// A constant item is evaluated by `cargo check` too, but cannot name type parameters or `Self`; where
-/// the types do, an inline constant is evaluated once the parameters are known, in `cargo build`.
-fn size_asserts(function: &Function, arguments: &[Argument<'_>]) -> TokenStream {
+/// An item's initialiser is evaluated by `cargo check` too, but cannot name type parameters or `Self`; where
+/// the types do, an inline constant is evaluated once the parameters are known, in `cargo build`. The item is the
+/// function's record, since each constant of its own would cost the compiler more than the calls in it.
+fn size_asserts(function: &Function, arguments: &[Argument<'_>], root: &Root) -> Asserts {
     let mut parameters = vec!["Self".to_string()];
     for param in &function.sig.generics.params {
         match param {
@@ -208,33 +270,68 @@ fn size_asserts(function: &Function, arguments: &[Argument<'_>]) -> TokenStream 
             GenericParam::Lifetime(_) => {}
         }
     }
-    let mut asserts = TokenStream::new();
+    let (mut here, mut instantiated) = (TokenStream::new(), TokenStream::new());
     let mut assert = |at: Span, which: &str, types: TokenStream| {
         let which = syn::Ident::new(which, at);
-        let call = quote_spanned!(at=> ::flux::macro_support::#which::<#types>());
-        asserts.extend(if mentions(&types, &parameters) {
-            quote_spanned!(at=> const { #call })
+        let support = root.support(at);
+        let calls = if mentions(&types, &parameters) {
+            &mut instantiated
         } else {
-            quote_spanned!(at=> const _: () = #call;)
-        });
+            &mut here
+        };
+        calls.extend(quote_spanned!(at=> #support::#which::<#types>();));
     };
-    // What the configuration may remove cannot stand in a tuple type.
-    if !arguments.is_empty() && !arguments.iter().any(|argument| argument.conditional) {
-        let types = arguments.iter().map(|argument| argument.ty);
+    // Whether an argument is there at all is not known where the configuration may remove it.
+    let certain: Vec<_> = arguments
+        .iter()
+        .filter(|argument| !argument.conditional)
+        .collect();
+    for argument in certain.iter().filter(|argument| !is_small(argument.ty)) {
+        let at = generated_at(argument.ty.span());
+        assert(at, "assert_argument_fits", argument.ty.to_token_stream());
+    }
+    let many = certain.len() > SMALL_MAX;
+    if certain.len() > 1 && (many || certain.iter().any(|argument| !is_small(argument.ty))) {
+        let types = certain.iter().map(|argument| argument.ty);
         let at = generated_at(function.sig.paren_token.span.join());
         assert(at, "assert_arguments_fit", quote!((#(#types,)*)));
     }
     match function.result_type() {
         None | Some(Type::Never(_)) => {}
+        Some(result) if is_small(result) => {}
         Some(result) => {
-            assert(
-                generated_at(result.span()),
-                "assert_result_fits",
-                result.to_token_stream(),
-            );
+            let at = generated_at(result.span());
+            assert(at, "assert_result_fits", result.to_token_stream());
         }
     }
-    asserts
+    if !instantiated.is_empty() {
+        instantiated = quote!(const { #instantiated });
+    }
+    Asserts { here, instantiated }
+}
+
+/// What is asserted of sizes: calls for an item's initialiser, and a statement.
+struct Asserts {
+    here: TokenStream,
+    instantiated: TokenStream,
+}
+
+/// So many small types fit a control block for certain.
+const SMALL_MAX: usize = 8;
+
+/// Whether a type is a primitive one of at most 16 bytes, so that nothing need be asserted of it. One that
+/// only has the name of such is caught where the fiber is made.
+fn is_small(ty: &Type) -> bool {
+    const NAMES: &[&str] = &[
+        "bool", "char", "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16",
+        "u32", "u64", "u128", "usize",
+    ];
+    match ty {
+        Type::Path(path) => NAMES.iter().any(|name| path.path.is_ident(name)),
+        Type::Reference(_) => true,
+        Type::Tuple(tuple) => tuple.elems.is_empty(),
+        _ => false,
+    }
 }
 
 /// Whether one of `names` stands in `tokens`, at whatever depth.

@@ -34,62 +34,68 @@ pub(crate) fn function(function: &Function, faults: &mut Faults) -> Verdict {
         );
         return Verdict::NotMain;
     }
+    let arguments = "call `std::env::args()` in its body";
+    if plain(function, "`main`", arguments, faults) {
+        Verdict::Main
+    } else {
+        Verdict::FaultyMain
+    }
+}
+
+/// Whether a function that is run as the main fiber can be: it takes nothing, and has no qualifiers.
+///
+/// `subject` is what the faults call it, `arguments` says what to do in place of taking any.
+pub(crate) fn plain(
+    function: &Function,
+    subject: &str,
+    arguments: &str,
+    faults: &mut Faults,
+) -> bool {
+    let sig = &function.sig;
     let mut sound = true;
     let mut fault = |tokens: &dyn quote::ToTokens, message: &str, help: &str| {
-        faults.at(&tokens.to_token_stream(), message, help);
+        faults.at(
+            &tokens.to_token_stream(),
+            &format!("{subject} {message}"),
+            help,
+        );
         sound = false;
     };
     if let Some(constness) = &sig.constness {
-        fault(constness, "`main` cannot be `const`", "remove `const`");
+        fault(constness, "cannot be `const`", "remove `const`");
     }
     if let Some(asyncness) = &sig.asyncness {
         fault(
             asyncness,
-            "the main fiber is not async",
+            "is not async",
             "remove `async` and each `.await`; a call that waits suspends the fiber by itself",
         );
     }
     if let Safety::Unsafe(safety) = &sig.safety {
         fault(
             safety,
-            "`main` cannot be `unsafe`",
+            "cannot be `unsafe`",
             "remove `unsafe`, and put a block around what needs it",
         );
     }
     if let Some(abi) = &sig.abi {
         fault(
             abi,
-            "`main` cannot be `extern`",
-            "remove it; flux calls `main` as a Rust function",
+            "cannot be `extern`",
+            "remove it; flux calls it as a Rust function",
         );
     }
     if !sig.generics.params.is_empty() {
-        fault(
-            &sig.generics,
-            "`main` cannot be generic",
-            "remove the parameters",
-        );
+        fault(&sig.generics, "cannot be generic", "remove the parameters");
     }
     if let Some(clause) = &sig.generics.where_clause {
-        fault(clause, "`main` cannot have a `where` clause", "remove it");
+        fault(clause, "cannot have a `where` clause", "remove it");
     }
     if !sig.inputs.is_empty() {
-        fault(
-            &sig.inputs,
-            "`main` takes no arguments",
-            "call `std::env::args()` in its body",
-        );
+        fault(&sig.inputs, "takes no arguments", arguments);
     }
     if let Some(variadic) = &sig.variadic {
-        fault(
-            &variadic.dots,
-            "`main` takes no arguments",
-            "call `std::env::args()` in its body",
-        );
+        fault(&variadic.dots, "takes no arguments", arguments);
     }
-    if sound {
-        Verdict::Main
-    } else {
-        Verdict::FaultyMain
-    }
+    sound
 }

@@ -5,6 +5,7 @@ use quote::{quote, quote_spanned};
 
 use crate::function::Function;
 use crate::settings::Settings;
+use crate::settings::expand::Generated;
 
 /// A program's `main`: the written one, nested in one that starts the reactor.
 pub(crate) fn main(function: &Function, settings: &Settings) -> TokenStream {
@@ -26,12 +27,14 @@ pub(crate) fn main(function: &Function, settings: &Settings) -> TokenStream {
         in_crate,
         in_program,
     } = Mark::new(at_name);
-    let config = settings.config(at_name);
+    let Generated { items, config } = settings.expand(at_name);
+    let support = settings.root.support(at_name);
     // A result that is no `Termination` shows at the result's type.
     let written = quote_spanned!(at_result=> main);
-    let run_main = quote_spanned!(at_result=> ::flux::macro_support::run_main);
+    let at_result_support = settings.root.support(at_result);
+    let run_main = quote_spanned!(at_result=> #at_result_support::run_main);
     let in_root = quote_spanned! {at_name=>
-        const _: () = ::flux::macro_support::assert_crate_root(::core::module_path!());
+        const _: () = #support::assert_crate_root(::core::module_path!());
     };
     let exit_code = quote_spanned!(at_name=> ::std::process::ExitCode);
     let mut body = Group::new(
@@ -39,6 +42,7 @@ pub(crate) fn main(function: &Function, settings: &Settings) -> TokenStream {
         quote! {
             #in_program
             #in_root
+            #items
             #sig #block
             #run_main(#config, #written)
         },
@@ -52,7 +56,8 @@ pub(crate) fn main(function: &Function, settings: &Settings) -> TokenStream {
 }
 
 /// A plain `main` that holds the faulty one, so that nothing in it counts as unused.
-pub(crate) fn stub(function: &Function) -> TokenStream {
+/// `above` is what the stub needs above it.
+pub(crate) fn stub(function: &Function, above: &TokenStream) -> TokenStream {
     let Function {
         attrs,
         vis,
@@ -70,6 +75,7 @@ pub(crate) fn stub(function: &Function) -> TokenStream {
     };
     quote! {
         #(#attrs)*
+        #above
         #[allow(dead_code, reason = "the attribute above has an error")]
         #vis fn #name() { #nested }
     }

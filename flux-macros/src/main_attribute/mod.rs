@@ -1,26 +1,30 @@
 //! `#[flux::main]`: parse, check, expand.
 
-mod check;
+pub(crate) mod check;
 pub(crate) mod expand;
 
 use proc_macro2::TokenStream;
 use quote::quote;
 
+use crate::blocking;
 use crate::fault::Faults;
 use crate::function::Function;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 pub(crate) fn run(arguments: TokenStream, item: TokenStream) -> TokenStream {
     let mut faults = Faults::default();
-    let settings = Settings::parse(arguments, &mut faults);
+    let settings = Settings::parse(arguments, &settings::FUNCTION, &mut faults);
     let expanded = match Function::parse(item.clone()) {
         Err(no_function) => {
             faults.at(&no_function.place, no_function.message, check::PLACE);
             item
         }
         Ok(function) => match check::function(&function, &mut faults) {
-            check::Verdict::Main => expand::main(&function, &settings),
-            check::Verdict::FaultyMain => expand::stub(&function),
+            check::Verdict::Main => {
+                blocking::check(&function, &settings.root, settings.leave, &mut faults);
+                expand::main(&function, &settings)
+            }
+            check::Verdict::FaultyMain => expand::stub(&function, &TokenStream::new()),
             check::Verdict::NotMain => item,
         },
     };

@@ -1,24 +1,64 @@
-//! The keys of `#[flux::main]` and `flux::init!`, and the `Config` that they stand for.
+//! The keys of `#[flux::main]`, `#[flux::test]` and `flux::init!`, and the `Config` that they stand for.
 //!
-//! Knows nothing of where they were written. What each key may be is in `keys`.
+//! Knows nothing of where they were written. What each key may be is in `keys`; the code for it is in
+//! `expand`.
 
-mod keys;
+pub(crate) mod expand;
+pub(crate) mod keys;
 
-use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use proc_macro2::TokenStream;
 
-use crate::entries::{self, Entry, Keys};
+use crate::blocking::Leave;
+use crate::entries::{self, Entry, Given, Keys};
 use crate::fault::Faults;
-use crate::value::Count;
+use crate::limits::STACK_BYTES;
+use crate::root::Root;
+use crate::units::in_words;
+use crate::value::Amount;
 
-const KEYS: Keys = Keys {
+/// The keys of `#[flux::main]` and `#[flux::test]`.
+pub(crate) const FUNCTION: Keys = Keys {
     known: &[
-        "engine", "core", "idle", "stacks", "fibers", "timers", "grace",
+        "engine",
+        "core",
+        "idle",
+        "stacks",
+        "stack_sizes",
+        "fibers",
+        "feeds",
+        "feed_buffer",
+        "timers",
+        "grace",
+        "blocking_ok",
+        "crate",
     ],
-    later: &["feeds", "feed_buffer", "stall", "crate"],
+    later: &["stall"],
+};
+
+/// The keys of `flux::init!`.
+pub(crate) const EXPRESSION: Keys = Keys {
+    known: &[
+        "engine",
+        "core",
+        "idle",
+        "stacks",
+        "stack_sizes",
+        "fibers",
+        "feeds",
+        "feed_buffer",
+        "timers",
+        "grace",
+        "crate",
+    ],
+    later: &["stall"],
 };
 
 const STACKS: Keys = Keys {
+    known: &["auto", "small", "medium", "large"],
+    later: &[],
+};
+
+const STACK_SIZES: Keys = Keys {
     known: &["small", "medium", "large"],
     later: &[],
 };
@@ -26,21 +66,34 @@ const STACKS: Keys = Keys {
 /// What was written, checked. `None` leaves the default of `Config`.
 #[derive(Default)]
 pub(crate) struct Settings {
-    engine: Option<&'static str>,
-    core: Option<Core>,
+    pub(crate) root: Root,
+    pub(crate) leave: Leave,
+    engine: Option<Engine>,
+    pub(crate) core: Option<Core>,
     idle: Option<Idle>,
-    small: Option<Count>,
-    medium: Option<Count>,
-    large: Option<Count>,
-    fibers: Option<Count>,
-    timers: Option<Count>,
-    grace_ns: Option<u64>,
+    stacks_auto: bool,
+    /// In the order of `STACK_BYTES`, as the sizes are.
+    stacks: [Option<Amount<usize>>; 3],
+    stack_sizes: [Option<Amount<usize>>; 3],
+    fibers: Option<Amount<usize>>,
+    feeds: Option<Amount<usize>>,
+    feed_buffer: Option<Amount<usize>>,
+    timers: Option<Amount<usize>>,
+    grace_ns: Option<Amount<u64>>,
 }
 
-enum Core {
+struct Engine {
+    name: &'static str,
+    variant: &'static str,
+    /// The systems that have it; none where all do.
+    systems: &'static [&'static str],
+    place: TokenStream,
+}
+
+pub(crate) enum Core {
     Auto,
     None,
-    Number(Count),
+    Number(Amount<usize>),
 }
 
 enum Idle {
@@ -51,18 +104,23 @@ enum Idle {
 
 impl Settings {
     /// Reads and checks the tokens between the parentheses.
-    pub(crate) fn parse(tokens: TokenStream, faults: &mut Faults) -> Self {
+    pub(crate) fn parse(tokens: TokenStream, keys: &Keys, faults: &mut Faults) -> Self {
         let mut settings = Settings::default();
         let entries = entries::parse(tokens, faults);
-        for entry in KEYS.sort_out(entries, faults) {
+        for entry in keys.sort_out(entries, faults) {
             match entry.name().as_str() {
                 "engine" => settings.engine = keys::engine(&entry, faults),
                 "core" => settings.core = keys::core(&entry, faults),
                 "idle" => settings.idle = keys::idle(&entry, faults),
                 "stacks" => settings.stacks(&entry, faults),
+                "stack_sizes" => settings.stack_sizes(&entry, faults),
                 "fibers" => settings.fibers = keys::fibers(&entry, faults),
+                "feeds" => settings.feeds = keys::feeds(&entry, faults),
+                "feed_buffer" => settings.feed_buffer = keys::feed_buffer(&entry, faults),
                 "timers" => settings.timers = keys::timers(&entry, faults),
                 "grace" => settings.grace_ns = keys::grace(&entry, faults),
+                "blocking_ok" => settings.leave = Leave::read(&entry, faults),
+                "crate" => settings.root = Root::read(&entry, faults),
                 // `sort_out` keeps nothing else.
                 _ => {}
             }
@@ -71,93 +129,102 @@ impl Settings {
     }
 
     fn stacks(&mut self, entry: &Entry, faults: &mut Faults) {
-        let example = "stacks(small = 256, medium = 32, large = 8)";
+        let example = match &entry.given {
+            Given::Value(value) if value.tokens.to_string().contains("auto") => "stacks(auto)",
+            _ => "stacks(small = 256, medium = 32, large = 8)",
+        };
         let list = entry.list(example, faults).unwrap_or_default();
         for entry in STACKS.sort_out(list, faults) {
-            let count = keys::stacks(&entry, faults);
-            match entry.name().as_str() {
-                "small" => self.small = count,
-                "medium" => self.medium = count,
-                _ => self.large = count,
+            if entry.name() == "auto" {
+                self.stacks_auto = keys::stacks_auto(&entry, faults);
+            } else {
+                let count = keys::stacks(&entry, faults);
+                set(&mut self.stacks, &entry, count.as_ref());
             }
         }
     }
 
-    /// The expression that builds the `Config`; `at` is where its errors show.
-    pub(crate) fn config(&self, at: Span) -> TokenStream {
-        let mut config = quote_spanned!(at=> ::flux::macro_support::Config::new());
-        if let Some(engine) = self.engine {
-            let engine = syn::Ident::new(engine, at);
-            config
-                .extend(quote_spanned!(at=> .engine(::flux::macro_support::EventEngine::#engine)));
+    fn stack_sizes(&mut self, entry: &Entry, faults: &mut Faults) {
+        let example = "stack_sizes(small = \"128KiB\")";
+        let list = entry.list(example, faults).unwrap_or_default();
+        let entries = STACK_SIZES.sort_out(list, faults);
+        for entry in &entries {
+            let size = keys::stack_size(entry, faults);
+            set(&mut self.stack_sizes, entry, size.as_ref());
         }
-        if let Some(core) = &self.core {
-            let core = match core {
-                Core::Auto => quote_spanned!(at=> Auto),
-                Core::None => quote_spanned!(at=> None),
-                Core::Number(number) => quote_spanned!(at=> Number(#number)),
-            };
-            config.extend(quote_spanned!(at=> .core(::flux::macro_support::Core::#core)));
-        }
-        if let Some(idle) = &self.idle {
-            let idle = match idle {
-                Idle::Block => quote_spanned!(at=> Block),
-                Idle::Spin => quote_spanned!(at=> Spin),
-                Idle::SpinThenBlock { nanoseconds } => {
-                    let duration = duration(*nanoseconds, at);
-                    quote_spanned!(at=> SpinThenBlock(#duration))
-                }
-            };
-            config.extend(quote_spanned!(at=> .idle(::flux::macro_support::Idle::#idle)));
-        }
-        for (class, count) in [
-            ("Small", &self.small),
-            ("Medium", &self.medium),
-            ("Large", &self.large),
-        ] {
-            if let Some(count) = count {
-                let class = syn::Ident::new(class, at);
-                config.extend(
-                    quote_spanned!(at=> .stacks(::flux::macro_support::StackClass::#class, #count)),
-                );
+        self.sizes_must_rise(&entries, faults);
+    }
+
+    /// A size below that of a smaller class is a fault at the later one of the two that was written.
+    fn sizes_must_rise(&mut self, entries: &[Entry], faults: &mut Faults) {
+        let known = |(given, (_, default)): (&Option<Amount<usize>>, &(&str, usize))| match given {
+            Some(size) => size.written().copied(),
+            None => Some(*default),
+        };
+        let sizes: Vec<Option<usize>> = self
+            .stack_sizes
+            .iter()
+            .zip(&STACK_BYTES)
+            .map(known)
+            .collect();
+        let pairs = sizes.windows(2).zip(STACK_BYTES.windows(2));
+        let falls = pairs.filter_map(|(sizes, classes)| match (sizes, classes) {
+            ([Some(lower), Some(upper)], [(smaller, _), (larger, _)]) if lower > upper => {
+                Some((*smaller, *lower, *larger, *upper))
             }
+            _ => None,
+        });
+        // One is enough: mending it changes the others.
+        let Some((smaller, lower, larger, upper)) = falls.into_iter().next() else {
+            return;
+        };
+        let at = |name: &str| entries.iter().rev().find(|entry| entry.name() == name);
+        let Some(entry) = at(larger).or_else(|| at(smaller)) else {
+            return;
+        };
+        let message = format!(
+            "{smaller} stacks of {} are larger than {larger} ones of {}",
+            in_words(lower),
+            in_words(upper)
+        );
+        let help =
+            format!("sizes rise from small to large: lower `{smaller}`, or raise `{larger}`");
+        match &entry.given {
+            Given::Value(value) => faults.at(&value.tokens, &message, &help),
+            Given::Nothing | Given::List(_) => faults.at(&entry.key, &message, &help),
         }
-        if let Some(fibers) = &self.fibers {
-            config.extend(quote_spanned!(at=> .fibers(#fibers)));
-        }
-        if let Some(timers) = &self.timers {
-            config.extend(quote_spanned!(at=> .timers(#timers)));
-        }
-        if let Some(grace_ns) = self.grace_ns {
-            let grace = duration(grace_ns, at);
-            config.extend(quote_spanned!(at=> .grace(#grace)));
-        }
-        config
+        // Whatever was written, the runtime's check must not say it again.
+        self.stack_sizes = [None, None, None];
     }
 }
 
-fn duration(nanoseconds: u64, at: Span) -> TokenStream {
-    quote_spanned!(at=> ::core::time::Duration::from_nanos(#nanoseconds))
+/// Puts what a class was given into its place.
+fn set(classes: &mut [Option<Amount<usize>>; 3], entry: &Entry, amount: Option<&Amount<usize>>) {
+    let name = entry.name();
+    let place = classes.iter_mut().zip(STACK_BYTES);
+    for (class, _) in place.filter(|(_, (class, _))| *class == name) {
+        *class = amount.cloned();
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proc_macro2::Span;
+
+    use super::expand::Generated;
     use super::keys::ENGINES;
     use super::*;
 
     fn parse(tokens: &str) -> (String, Vec<String>) {
         let mut faults = Faults::default();
-        let settings = Settings::parse(tokens.parse().unwrap_or_default(), &mut faults);
-        let config = settings
-            .config(Span::call_site())
-            .to_string()
-            .replace(' ', "");
-        (
-            config
-                .replace("::flux::macro_support::", "")
-                .replace("::core::time::", ""),
-            faults.messages(),
-        )
+        let tokens = tokens.parse().unwrap_or_default();
+        let settings = Settings::parse(tokens, &FUNCTION, &mut faults);
+        let Generated { items, config } = settings.expand(Span::call_site());
+        let plain = format!("{items}{config}")
+            .replace(' ', "")
+            .replace("::flux::macro_support::", "")
+            .replace("::core::time::", "");
+        (plain, faults.messages())
     }
 
     #[track_caller]
@@ -173,16 +240,16 @@ mod tests {
     #[test]
     fn each_key_becomes_a_call_of_the_builder() {
         good("", "Config::new()");
-        for (name, variant) in ENGINES {
-            good(
-                &format!("engine = \"{name}\""),
-                &format!("Config::new().engine(EventEngine::{variant})"),
-            );
+        for (name, variant, systems) in ENGINES {
+            let (config, faults) = parse(&format!("engine = \"{name}\""));
+            let builder = format!("Config::new().engine(EventEngine::{variant})");
+            assert!(config.ends_with(&builder) && faults.is_empty(), "{config}");
+            assert_eq!(config.contains("#[cfg(not(any("), !systems.is_empty());
         }
         good("core = 3", "Config::new().core(Core::Number(3))");
         good(
             "core = crate::CORE",
-            "Config::new().core(Core::Number({letnumber:usize=crate::CORE;number}))",
+            "constFLUX_CORE:usize=crate::CORE;Config::new().core(Core::Number(FLUX_CORE))",
         );
         good("core = \"auto\"", "Config::new().core(Core::Auto)");
         good("core = \"none\"", "Config::new().core(Core::None)");
@@ -194,13 +261,34 @@ mod tests {
         );
         good(
             "stacks(large = 2, small = 0, medium = N)",
-            "Config::new().stacks(StackClass::Small,0).stacks(StackClass::Medium,{letnumber:usize=N;number}).stacks(StackClass::Large,2)",
+            "constFLUX_STACKS_MEDIUM:usize=N;const_:()=assert_stacks(FLUX_STACKS_MEDIUM);Config::new().stacks(StackClass::Small,0).stacks(StackClass::Medium,FLUX_STACKS_MEDIUM).stacks(StackClass::Large,2)",
         );
         good("fibers = 0x10,", "Config::new().fibers(16)");
         good("timers = 0", "Config::new().timers(0)");
         good(
             "grace = \"250ms\"",
             "Config::new().grace(Duration::from_nanos(250000000u64))",
+        );
+        good(
+            "grace = limits::GRACE",
+            "constFLUX_GRACE:Duration=limits::GRACE;Config::new().grace(FLUX_GRACE)",
+        );
+        good(
+            "stacks(auto, medium = 8)",
+            "Config::new().stacks_auto().stacks(StackClass::Medium,8)",
+        );
+        good(
+            "stack_sizes(small = \"128KiB\", large = \"2MiB\")",
+            "Config::new().stack_size(StackClass::Small,131072).stack_size(StackClass::Large,2097152)",
+        );
+        good(
+            "stack_sizes(small = SMALL)",
+            "constFLUX_STACK_SIZE_SMALL:usize=SMALL;const_:()=assert_stack_size(FLUX_STACK_SIZE_SMALL);const_:()=assert_stack_sizes_rise([FLUX_STACK_SIZE_SMALL,262144,1048576]);Config::new().stack_size(StackClass::Small,FLUX_STACK_SIZE_SMALL)",
+        );
+        good("feeds = 0", "Config::new().feeds(0)");
+        good(
+            "feed_buffer = \"256KiB\"",
+            "Config::new().feed_buffer(262144)",
         );
     }
 
@@ -212,7 +300,7 @@ mod tests {
                 "`fibers` is given twice\nhelp: keep one of the two",
                 "unknown engine `uring`\nhelp: one of \"auto\", \"io_uring\", \"epoll\", \"kqueue\"",
                 "`core` takes the number of a core, found the string \"3\"\nhelp: write `core = 3`, without quotes",
-                "unknown key `tiny`\nhelp: the keys are `small`, `medium`, `large`",
+                "unknown key `tiny`\nhelp: the keys are `auto`, `small`, `medium`, `large`",
                 "there is no large stack to run `main` on\nhelp: `large` is at least 1, since the main fiber runs on a large stack",
                 "there is no room for the main fiber\nhelp: `fibers` is at least 1, since the main fiber is one of them",
             ],
@@ -301,7 +389,9 @@ mod tests {
         );
         bad(
             "grace = 5",
-            &["`grace` takes a string, found the number 5\nhelp: write `grace = \"5s\"`"],
+            &[
+                "`grace` takes a duration, found the number 5\nhelp: write `grace = \"5s\"`, or a path to a `const` of type `Duration`",
+            ],
         );
         bad(
             "grace = \"5m\"",
@@ -312,19 +402,79 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_later_versions_are_told_from_misspelt_ones() {
-        let keys = "the keys are `engine`, `core`, `idle`, `stacks`, `fibers`, `timers`, `grace`";
-        for key in ["feeds", "feed_buffer", "stall", "crate"] {
-            bad(
-                &format!("{key} = 1"),
-                &[&format!(
-                    "`{key}` is not in this version of flux\nhelp: {keys}"
-                )],
-            );
+    fn sizes_are_checked_alone_and_against_each_other() {
+        for (tokens, faults) in [
+            (
+                "stack_sizes(small = \"4KiB\")",
+                "a small stack of 4 KiB is out of range\nhelp: a stack has from 16 KiB to 1 GiB",
+            ),
+            (
+                "stack_sizes(small = \"512KiB\")",
+                "small stacks of 512 KiB are larger than medium ones of 256 KiB\nhelp: sizes rise from small to large: lower `small`, or raise `medium`",
+            ),
+            (
+                "stack_sizes(large = \"128KiB\", medium = \"256KiB\")",
+                "medium stacks of 256 KiB are larger than large ones of 128 KiB\nhelp: sizes rise from small to large: lower `medium`, or raise `large`",
+            ),
+            (
+                "stack_sizes(small = 65536)",
+                "`small` takes a size with a unit, found the number 65536\nhelp: write `small = \"128KiB\"`, or a path to a `const` of type `usize`, in bytes",
+            ),
+            (
+                "feed_buffer = \"100000B\"",
+                "a feed buffer of 100000 bytes is not a whole number of pages\nhelp: pages have 4 KiB, or more: the next size is 100 KiB",
+            ),
+            (
+                "feed_buffer = \"4KiB\"",
+                "a feed buffer of 4 KiB is out of range\nhelp: a feed has from 32 KiB to 1 GiB",
+            ),
+            (
+                "feeds = 40000",
+                "`feeds` is 40000, more than there can be\nhelp: 32768 is the most",
+            ),
+            (
+                "fibers = 99999999",
+                "`fibers` is 99999999, more than there can be\nhelp: 16777216 is the most",
+            ),
+            (
+                "stacks(auto = 3)",
+                "`auto` takes no value\nhelp: write `stacks(auto)`, and a number for a class that is to have one: `stacks(auto, medium = 8)`",
+            ),
+            (
+                "stacks = \"auto\"",
+                "`stacks` takes a list, not one value\nhelp: write `stacks(auto)`",
+            ),
+            (
+                "crate = \"my_flux\"",
+                "`crate` takes a path, found the string \"my_flux\"\nhelp: write `crate = my_flux`, without quotes",
+            ),
+        ] {
+            bad(tokens, &[faults]);
         }
+    }
+
+    #[test]
+    fn keys_of_later_versions_are_told_from_misspelt_ones() {
+        let keys = "the keys are `engine`, `core`, `idle`, `stacks`, `stack_sizes`, `fibers`, `feeds`, `feed_buffer`, `timers`, `grace`, `blocking_ok`, `crate`";
+        bad(
+            "stall = \"10ms\"",
+            &[&format!(
+                "`stall` is not in this version of flux\nhelp: {keys}"
+            )],
+        );
         bad(
             "fibres = 1",
             &["unknown key `fibres`\nhelp: did you mean `fibers`?"],
+        );
+    }
+
+    #[test]
+    fn a_renamed_crate_is_named_wherever_flux_would_be() {
+        let (config, faults) = parse("crate = crate::deps::fl, fibers = N, idle = \"spin\"");
+        assert!(faults.is_empty(), "{faults:?}");
+        assert_eq!(
+            config,
+            "constFLUX_FIBERS:usize=N;const_:()=crate::deps::fl::macro_support::assert_fibers(FLUX_FIBERS);crate::deps::fl::macro_support::Config::new().idle(crate::deps::fl::macro_support::Idle::Spin).fibers(FLUX_FIBERS)"
         );
     }
 }

@@ -7,10 +7,10 @@ use crate::error::InitError;
 use crate::sys::memory::page_size;
 
 /// The most feeds: each takes a number of its own with the kernel, of 16 bits, of which the trial takes the last.
-const FEEDS_MAX: usize = 32_768;
+pub(crate) const FEEDS_MAX: usize = 32_768;
 /// The fewest bytes of a feed: it is lent to the kernel in [`PARTS`], and holds a TLS record beside what is unread.
-const BUFFER_MIN: usize = 32 * 1024;
-const BUFFER_MAX: usize = 1 << 30;
+pub(crate) const FEED_BYTES_MIN: usize = 32 * 1024;
+pub(crate) const FEED_BYTES_MAX: usize = 1 << 30;
 /// In how many parts a feed's memory is lent to the kernel. A part comes back as a whole, so that the last unread
 /// byte of one keeps it.
 pub(crate) const PARTS: u16 = 16;
@@ -40,9 +40,9 @@ impl Config {
                 self.feeds
             ));
         }
-        if !(BUFFER_MIN..=BUFFER_MAX).contains(&self.feed_buffer) {
+        if !(FEED_BYTES_MIN..=FEED_BYTES_MAX).contains(&self.feed_buffer) {
             return refuse(format!(
-                "`feed_buffer` is {} bytes, but must be from {BUFFER_MIN} to {BUFFER_MAX}",
+                "`feed_buffer` is {} bytes, but must be from {FEED_BYTES_MIN} to {FEED_BYTES_MAX}",
                 self.feed_buffer
             ));
         }
@@ -68,7 +68,7 @@ mod tests {
             (Config::new().feeds(FEEDS_MAX + 1), "`feeds` is 32769"),
             (Config::new().feed_buffer(0), "`feed_buffer` is 0 bytes"),
             (
-                Config::new().feed_buffer(BUFFER_MAX + 4096),
+                Config::new().feed_buffer(FEED_BYTES_MAX + 4096),
                 "from 32768 to",
             ),
             (Config::new().feed_buffer(100_000), "must be whole pages"),

@@ -66,6 +66,8 @@ pub(crate) enum Waiting {
     Scope,
     /// A control block for a fiber that it spawns.
     ControlBlock,
+    /// One of the fibers of a function to end, in order to spawn another.
+    Place,
     /// A stack to run on, unstarted.
     Stack,
 }
@@ -83,6 +85,7 @@ impl Waiting {
             Self::Feed => "bytes of a feed",
             Self::Scope => "the children of its `scope`",
             Self::ControlBlock => "a control block, in `spawn`",
+            Self::Place => "a place among the `max` of a function, in `spawn`",
             Self::Stack => "a stack",
         }
     }

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::budget;
 use crate::callbacks::Callbacks;
 use crate::clock::Clock;
 use crate::config::{Config, Core, EventEngine, StackClass};
@@ -25,10 +26,11 @@ use crate::reactor::idle::Idling;
 use crate::reactor::kernel_timers::KernelTimers;
 use crate::reactor::overflow;
 use crate::sched::Sched;
+use crate::sched::bounds::Bounds;
 use crate::stack::Slab;
 use crate::sys::limits::{self, Limit};
 use crate::sys::signal::FaultGuard;
-use crate::sys::{affinity, memory, realtime, resident};
+use crate::sys::{affinity, memory, realtime, resident, say};
 
 /// The cores that this process could use before a reactor pinned its thread.
 static CORES_BEFORE: OnceLock<Vec<usize>> = OnceLock::new();
@@ -47,7 +49,11 @@ impl Config {
         let config = self.with_environment(|variable| {
             std::env::var_os(variable).map(|value| value.to_string_lossy().into_owned())
         })?;
+        let config = budget::settle(config, budget::all())?;
         config.check()?;
+        if config.report {
+            say(format_args!("{}", budget::table(&config, budget::all())));
+        }
         let pinned = Pinned::new(config.core, config.core_variable)?;
         make(config, pinned, claim)
     }
@@ -147,7 +153,8 @@ fn make(config: Config, mut pinned: Pinned, claim: Claim) -> Result<Reactor, Ini
         None => log::info!("engine: {}", engine.name()),
         Some(refused) => log::info!("engine: {}; {refused}", engine.name()),
     }
-    let sched = Sched::new(config.fibers, config.timers);
+    let mut sched = Sched::new(config.fibers, config.timers);
+    sched.bounds = Bounds::new(budget::all(), config.fibers);
     let callbacks = Callbacks::new(config.timers);
     let kernel_timers = KernelTimers::new(config.timers);
     // Last, so that whatever else fails does so without them. Stacks come before the lock: a page that is

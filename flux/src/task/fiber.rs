@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::budget::FiberFn;
 use crate::config::StackClass;
 
 /// The name of a fiber that was spawned from a closure and given none; reports show where, beside it.
@@ -26,6 +27,8 @@ pub(super) const CLOSURE: &str = "closure";
 pub struct Fiber<F> {
     pub(super) class: StackClass,
     pub(super) name: &'static str,
+    /// The function that bounds how many of these live, if one does.
+    pub(super) bound: Option<&'static FiberFn>,
     pub(super) body: F,
 }
 
@@ -35,7 +38,26 @@ impl<F> Fiber<F> {
     where
         F: FnOnce() -> T,
     {
-        Self { class, name, body }
+        Self {
+            class,
+            name,
+            bound: None,
+            body,
+        }
+    }
+
+    /// A fiber of a function that bounds how many of them live: for generated code.
+    #[doc(hidden)]
+    pub fn bounded<T>(function: &'static FiberFn, body: F) -> Self
+    where
+        F: FnOnce() -> T,
+    {
+        Self {
+            class: function.class(),
+            name: function.name(),
+            bound: Some(function),
+            body,
+        }
     }
 
     /// The name that reports show.

@@ -19,7 +19,7 @@ use crate::reactor::current;
 use crate::reactor::park::not_nested;
 use crate::task::fiber::{CLOSURE, Fiber};
 use crate::task::handle::JoinHandle;
-use crate::task::spawn::{fill, has_stacks, wait_for_block};
+use crate::task::spawn::{fill, fill_bounded, has_stacks, wait_for_block, wait_for_both};
 
 /// Where children are spawned that may borrow from outside of the closure of [`scope`].
 pub struct Scope<'scope, 'env: 'scope> {
@@ -136,7 +136,12 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + 'scope,
         T: 'scope,
     {
-        let Fiber { class, name, body } = fiber;
+        let Fiber {
+            class,
+            name,
+            bound,
+            body,
+        } = fiber;
         let at = Location::caller();
         current::with(|reactor| {
             assert!(
@@ -148,11 +153,18 @@ impl<'scope> Scope<'scope, '_> {
             // Counted first, so that the scope waits also while this call does; nothing panics from here on.
             let children = &self.children;
             children.live.set(children.live.get() + 1);
-            let index = wait_for_block(reactor, class, name, at);
-            ScopedJoinHandle {
-                handle: fill(reactor, index, class, body, &raw const *children),
-                children,
-            }
+            let family = &raw const *children;
+            let handle = match bound {
+                None => {
+                    let index = wait_for_block(reactor, class, name, at);
+                    fill(reactor, index, class, body, family)
+                }
+                Some(function) => {
+                    let index = wait_for_both(reactor, function, at);
+                    fill_bounded(reactor, index, class, body, family)
+                }
+            };
+            ScopedJoinHandle { handle, children }
         })
     }
 }

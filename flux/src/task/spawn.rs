@@ -12,9 +12,10 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::ptr;
 
+use crate::budget::FiberFn;
 use crate::config::StackClass;
-use crate::error::Full;
-use crate::fiber::block::{Block, Children, Payload, Waiting};
+use crate::error::{Full, Limit};
+use crate::fiber::block::{Block, Children, Payload, SlotFn, Waiting};
 use crate::reactor::{Reactor, current};
 use crate::task::fiber::{CLOSURE, Fiber, IntoFiber};
 use crate::task::handle::JoinHandle;
@@ -25,11 +26,12 @@ use crate::task::handle::JoinHandle;
 /// the fiber; it runs on, and its result is dropped at its end.
 ///
 /// # Suspends
-/// Only when all control blocks (`fibers`) are in use: until one is free. This wait is back-pressure, and
-/// neither a cancel nor a deadline ends it.
+/// Only when all control blocks (`fibers`) are in use, or as many fibers of this `#[flux::fiber]` function live as
+/// its `max` allows: until one is free, or ends. This wait is back-pressure, and neither a cancel nor a deadline
+/// ends it.
 ///
 /// # Panics
-/// Outside of a fiber; for a class of which there are no stacks; and when all control blocks are in use where the caller cannot suspend: in
+/// Outside of a fiber; for a class of which there are no stacks; and when it would have to wait where the caller cannot suspend: in
 /// [`no_suspend`](crate::no_suspend), in the callback of a timer, and in a destructor that runs while a panic
 /// unwinds.
 ///
@@ -45,15 +47,25 @@ use crate::task::handle::JoinHandle;
 /// ```
 #[track_caller]
 pub fn spawn<S: IntoFiber>(fiber: S) -> JoinHandle<S::Output> {
-    let Fiber { class, name, body } = fiber.into_fiber();
+    let Fiber {
+        class,
+        name,
+        bound,
+        body,
+    } = fiber.into_fiber();
     let at = Location::caller();
     current::with(|reactor| {
+        if let Some(function) = bound {
+            let index = wait_for_both(reactor, function, at);
+            return fill_bounded(reactor, index, class, body, ptr::null());
+        }
         let index = wait_for_block(reactor, class, name, at);
         fill(reactor, index, class, body, ptr::null())
     })
 }
 
-/// Spawns a fiber as [`spawn`] does, or gives it back when all control blocks are in use.
+/// Spawns a fiber as [`spawn`] does, or gives it back when all control blocks are in use, or as many fibers of
+/// its function live as may.
 ///
 /// # Errors
 /// [`Full`], which holds the fiber, and whose sentence names the limit.
@@ -66,11 +78,25 @@ pub fn try_spawn<S: IntoFiber>(fiber: S) -> Result<JoinHandle<S::Output>, Full<S
     let at = Location::caller();
     current::with(|reactor| {
         has_stacks(reactor, fiber.class, fiber.name);
-        match reactor.sched.take_block(fiber.name, at) {
-            Some(index) => Ok(fill(reactor, index, fiber.class, fiber.body, ptr::null())),
-            None => {
+        let taken = match fiber.bound {
+            None => reactor
+                .sched
+                .take_block(fiber.name, at)
+                .ok_or(Limit::Fibers(reactor.config.fibers)),
+            Some(function) => take_both(reactor, function, at),
+        };
+        match taken {
+            Ok(index) if fiber.bound.is_some() => Ok(fill_bounded(
+                reactor,
+                index,
+                fiber.class,
+                fiber.body,
+                ptr::null(),
+            )),
+            Ok(index) => Ok(fill(reactor, index, fiber.class, fiber.body, ptr::null())),
+            Err(limit) => {
                 let name = fiber.name;
-                Err(Full::new(S::from_fiber(fiber), name, reactor.config.fibers))
+                Err(Full::new(S::from_fiber(fiber), name, limit))
             }
         }
     })
@@ -91,9 +117,11 @@ pub(crate) fn try_spawn_at<V, T, B: FnOnce() -> T>(
     current::with(|reactor| {
         has_stacks(reactor, class, name);
         let Some(index) = reactor.sched.take_block(name, at) else {
-            return Err(Full::new(value, name, reactor.config.fibers));
+            return Err(Full::new(value, name, Limit::Fibers(reactor.config.fibers)));
         };
-        let handle = prepare(reactor, index, class, body(value), ptr::null());
+        let body = body(value);
+        let run = run_body::<B, T>;
+        let handle = prepare(reactor, index, class, body, run, ptr::null());
         reactor.sched.admit_at(index, start_ns);
         Ok(handle)
     })
@@ -193,7 +221,7 @@ pub(super) fn wait_for_block(
     assert!(
         reactor.can_suspend(),
         "{}",
-        Full::new((), name, reactor.config.fibers)
+        Full::new((), name, Limit::Fibers(reactor.config.fibers))
     );
     reactor.sched.queue_for_block();
     // Nothing wakes it but the block: this wait ends neither early nor by chance.
@@ -224,9 +252,94 @@ pub(super) fn fill<T, F: FnOnce() -> T>(
     body: F,
     family: *const Children,
 ) -> JoinHandle<T> {
-    let handle = prepare(reactor, index, class, body, family);
+    let run = run_body::<F, T>;
+    let handle = prepare(reactor, index, class, body, run, family);
     reactor.sched.admit(index);
     handle
+}
+
+/// As [`fill`], for a fiber that counts among those of its function.
+pub(super) fn fill_bounded<T, F: FnOnce() -> T>(
+    reactor: &Reactor,
+    index: u32,
+    class: StackClass,
+    body: F,
+    family: *const Children,
+) -> JoinHandle<T> {
+    let run = run_bounded::<F, T>;
+    let handle = prepare(reactor, index, class, body, run, family);
+    reactor.sched.admit(index);
+    handle
+}
+
+/// A place among the fibers of a function, and a control block; suspends until there are both.
+#[cold]
+#[track_caller]
+pub(super) fn wait_for_both(
+    reactor: &Reactor,
+    function: &'static FiberFn,
+    at: &'static Location<'static>,
+) -> u32 {
+    has_stacks(reactor, function.class(), function.name());
+    wait_for_place(reactor, function);
+    // Should the wait for the block be refused, the place is another one's again.
+    let place = Place(reactor, function);
+    let index = wait_for_block(reactor, function.class(), function.name(), at);
+    mem::forget(place);
+    reactor.sched.set_function(index, function);
+    index
+}
+
+#[track_caller]
+fn wait_for_place(reactor: &Reactor, function: &'static FiberFn) {
+    if reactor.sched.take_place(function) {
+        return;
+    }
+    assert!(
+        reactor.can_suspend(),
+        "{}",
+        Full::new((), function.name(), limit_of(function))
+    );
+    reactor.sched.queue_for_place(function);
+    // As with blocks: nothing wakes it but the place.
+    reactor.park(Waiting::Place);
+    reactor.sched.use_reserved_place(function);
+}
+
+/// As [`wait_for_both`], without waiting.
+#[cold]
+#[track_caller]
+fn take_both(
+    reactor: &Reactor,
+    function: &'static FiberFn,
+    at: &'static Location<'static>,
+) -> Result<u32, Limit> {
+    if !reactor.sched.take_place(function) {
+        return Err(limit_of(function));
+    }
+    let place = Place(reactor, function);
+    let Some(index) = reactor.sched.take_block(function.name(), at) else {
+        drop(place);
+        return Err(Limit::Fibers(reactor.config.fibers));
+    };
+    mem::forget(place);
+    reactor.sched.set_function(index, function);
+    Ok(index)
+}
+
+fn limit_of(function: &FiberFn) -> Limit {
+    Limit::Max(function.max().unwrap_or(u32::MAX))
+}
+
+/// A place among the fibers of a function, given back when dropped.
+struct Place<'a>(&'a Reactor, &'static FiberFn);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.1.place() {
+            self.0.sched.leave_place(place);
+        }
+    }
 }
 
 /// Fills a block.
@@ -236,13 +349,14 @@ fn prepare<T, F: FnOnce() -> T>(
     index: u32,
     class: StackClass,
     body: F,
+    run: SlotFn,
     family: *const Children,
 ) -> JoinHandle<T> {
     let block = reactor.sched.arena.block(index);
     block.class.set(class);
     block.has_handle.set(true);
     block.family.set(family);
-    block.run.set(run_body::<F, T>);
+    block.run.set(run);
     block.write_slot(body);
     JoinHandle::new(index, block.id.get())
 }
@@ -263,6 +377,20 @@ unsafe fn run_body<F: FnOnce() -> T, T>(block: *const ()) {
             leave::<Payload>(block, payload);
         }
     }
+}
+
+/// As [`run_body`], for a fiber that counts among those of its function.
+///
+/// # Safety
+/// As for [`run_body`].
+unsafe fn run_bounded<F: FnOnce() -> T, T>(block: *const ()) {
+    // SAFETY: as here (caller).
+    unsafe { run_body::<F, T>(block) };
+    // Who is woken by it runs when this fiber has given back its stack and its block, too.
+    current::with(|reactor| {
+        let index = reactor.sched.current();
+        reactor.sched.leave_place_of(index);
+    });
 }
 
 /// Leaves a value to whoever joins; with nobody to join, it is dropped in the fiber that made it.

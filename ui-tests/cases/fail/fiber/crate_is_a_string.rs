@@ -1,4 +1,4 @@
-#[flux::fiber(max = 64)]
+#[flux::fiber(crate = "flux")]
 fn handler(value: u32) -> u32 {
     value
 }

@@ -1,0 +1,8 @@
+#[flux::fiber(max = 0)]
+fn handler(value: u32) -> u32 {
+    value
+}
+
+fn main() {
+    let _handle = flux::spawn(handler(1));
+}

@@ -1,0 +1,6 @@
+#[flux::fiber]
+unsafe extern "C" fn handler(value: u32, rest: ...) -> u32 {
+    value
+}
+
+fn main() {}

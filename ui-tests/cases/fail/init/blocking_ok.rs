@@ -1,0 +1,3 @@
+fn main() {
+    let _reactor = flux::init!(blocking_ok = "it has no body");
+}

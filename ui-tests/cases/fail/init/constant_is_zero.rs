@@ -1,0 +1,5 @@
+const FIBERS: usize = 0;
+
+fn main() {
+    let _reactor = flux::init!(fibers = FIBERS);
+}

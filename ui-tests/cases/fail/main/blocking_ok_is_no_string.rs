@@ -1,0 +1,2 @@
+#[flux::main(blocking_ok = true)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(, core = 1)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(core = b"3")]
+fn main() {}

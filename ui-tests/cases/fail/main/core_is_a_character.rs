@@ -1,0 +1,2 @@
+#[flux::main(core = '3')]
+fn main() {}

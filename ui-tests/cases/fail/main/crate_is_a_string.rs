@@ -1,0 +1,2 @@
+#[flux::main(crate = "flux")]
+fn main() {}

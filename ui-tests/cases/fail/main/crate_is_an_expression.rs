@@ -1,0 +1,2 @@
+#[flux::main(crate = 1 + 2)]
+fn main() {}

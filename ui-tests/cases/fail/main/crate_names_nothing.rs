@@ -1,0 +1,2 @@
+#[flux::main(crate = not_there)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(engine = "kqueue")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(feed_buffer = "4KiB")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(feeds = 40000)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(feeds)]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(fibers = 99999999)]
+fn main() {}

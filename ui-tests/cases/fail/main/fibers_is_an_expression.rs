@@ -1,0 +1,2 @@
+#[flux::main(fibers = 1 + 2)]
+fn main() {}

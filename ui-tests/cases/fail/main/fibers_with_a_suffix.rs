@@ -1,0 +1,2 @@
+#[flux::main(fibers = 3u8)]
+fn main() {}

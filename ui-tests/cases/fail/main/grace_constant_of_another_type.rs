@@ -1,0 +1,4 @@
+const GRACE: u64 = 5;
+
+#[flux::main(grace = GRACE)]
+fn main() {}

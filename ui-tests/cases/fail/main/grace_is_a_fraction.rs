@@ -1,0 +1,2 @@
+#[flux::main(grace = "1.5s")]
+fn main() {}

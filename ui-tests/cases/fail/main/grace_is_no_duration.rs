@@ -1,0 +1,2 @@
+#[flux::main(grace = "soon")]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(fibers(3))]
+fn main() {}

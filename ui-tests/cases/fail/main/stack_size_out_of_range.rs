@@ -1,0 +1,2 @@
+#[flux::main(stack_sizes(small = "4KiB"))]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(stack_sizes(small = "65536"))]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(stack_sizes)]
+fn main() {}

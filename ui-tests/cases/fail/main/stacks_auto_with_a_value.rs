@@ -1,0 +1,2 @@
+#[flux::main(stacks(auto = 3))]
+fn main() {}

@@ -1,0 +1,2 @@
+#[flux::main(stacks = "auto")]
+fn main() {}

@@ -1,0 +1,6 @@
+mod limits {
+    pub const N: usize = 1 << 30;
+}
+
+#[flux::main(stacks(small = limits::N))]
+fn main() {}

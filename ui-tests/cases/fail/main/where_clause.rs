@@ -1,0 +1,6 @@
+#[flux::main]
+fn main()
+where
+    u8: Copy,
+{
+}

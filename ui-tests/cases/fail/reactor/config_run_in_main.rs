@@ -1,0 +1,4 @@
+#[flux::main]
+fn main() {
+    flux::Config::new().fibers(8).run(|| 1).unwrap();
+}

@@ -1,0 +1,4 @@
+#[flux::main]
+fn main() {
+    drop(flux::init(flux::EventEngine::Auto));
+}

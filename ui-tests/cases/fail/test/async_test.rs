@@ -1,0 +1,4 @@
+#[flux::test]
+async fn waits() {}
+
+fn main() {}

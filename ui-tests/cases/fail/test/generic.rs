@@ -1,0 +1,4 @@
+#[flux::test]
+fn waits<T>() {}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[flux::test(fibres = 3)]
+fn waits() {}
+
+fn main() {}

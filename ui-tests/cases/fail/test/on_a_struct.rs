@@ -1,0 +1,4 @@
+#[flux::test]
+struct Waits;
+
+fn main() {}

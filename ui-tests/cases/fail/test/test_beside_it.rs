@@ -1,0 +1,5 @@
+#[flux::test]
+#[test]
+fn waits() {}
+
+fn main() {}

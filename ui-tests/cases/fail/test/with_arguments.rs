@@ -1,0 +1,6 @@
+#[flux::test]
+fn waits(value: u32) {
+    drop(value);
+}
+
+fn main() {}
