@@ -39,6 +39,9 @@ use crate::reactor::{Reactor, current};
 /// stream; being hot is for a core that spins, and means one receive for each `fill`. What else reads from a clone of
 /// the stream takes bytes away from the feed.
 ///
+/// A feed that is dropped is closed by the reactor once the kernel has let go of its memory, in the next turn as a rule:
+/// until somebody suspends the other side sees an open connection.
+///
 /// # Example
 /// ```
 /// use flux::net::{TcpListener, TcpStream};

@@ -1,13 +1,13 @@
 //! WebSocket (RFC 6455), client and server, in place on the bytes of a [`Wire`](crate::net::Wire).
 //!
 //! [`connect`] and [`accept`] make a [`WebSocket`] of whatever brings bytes: a feed of a socket, or what decrypts over
-//! one. Its messages are slices of the memory that the kernel wrote to: one that came as one frame is neither copied nor
-//! moved, and nothing is allocated between the handshake and the close frame. There are no extensions, compression among
-//! them.
+//! one. Its messages are slices of the memory that the kernel wrote to: one that came as one frame is neither copied
+//! nor moved, and nothing is allocated between the handshake and the close frame. There are no extensions, compression
+//! among them.
 //!
-//! Behaviour that would surprise: pings are answered within [`read`](WebSocket::read), so that somebody has to be
-//! reading; nothing is said to the other side when a `WebSocket` is dropped; and each frame is a write of its own, so that a
-//! socket that sends wants [`set_nodelay`](crate::net::TcpStream::set_nodelay).
+//! What may surprise: pings are answered within [`read`](WebSocket::read), so that somebody has to be reading; nothing
+//! is said to the other side when a `WebSocket` is dropped; and each frame is a write of its own, so that a socket that
+//! sends wants [`set_nodelay`](crate::net::TcpStream::set_nodelay).
 //!
 //! # Example
 //! A feed and the one who follows it, in one process:
@@ -50,8 +50,8 @@
 //! hand out pieces for the caller to put together (websocket-sans-io, embedded-websocket); and those that have a stream
 //! below own their buffers wholly (tungstenite, fastwebsockets). None can be given memory that somebody else fills and
 //! that must be given back in order, which is what a feed is. What is left to write is a header of fourteen bytes and
-//! rules that a test suite knows by number; the parts where mistakes are dear come from elsewhere: HTTP from `httparse`,
-//! UTF-8 from `simdutf8`, masking keys from `rand`.
+//! rules that a test suite knows by number; the parts where mistakes are dear come from elsewhere: HTTP from
+//! `httparse`, UTF-8 from `simdutf8`, masking keys from `rand`.
 
 mod assemble;
 mod close;

@@ -43,7 +43,8 @@ impl<W: Wire> WebSocket<W> {
     ///
     /// # Suspends
     /// Until a whole message has arrived; also while the answer to a ping or to a close frame finds no room. A client
-    /// that has closed waits for the server to end the connection below, [`Config::close_wait`](super::Config::close_wait) at the most.
+    /// that has closed waits for the server to end the connection below,
+    /// [`close_wait`](super::Config::close_wait) at the most.
     ///
     /// # Errors
     /// Those of [`WebSocket`]; [`Error::Protocol`] and [`Error::Limit`] for what the other side did, which it has been

@@ -11,7 +11,7 @@ use crate::ws::frame::Role;
 use crate::ws::send::Keys;
 use crate::ws::socket::WebSocket;
 
-use super::head::{self, Headers};
+use super::head::{self, Headers, Parsed};
 
 /// The most bytes of the body that [`Error::Refused`] holds.
 pub const REFUSAL_BODY_MAX: usize = 1024;
@@ -138,7 +138,7 @@ struct Answer {
     headers: Headers,
 }
 
-fn parse(head: &[u8], headers_max: usize) -> Result<Option<(usize, Answer)>, httparse::Error> {
+fn parse(head: &[u8], headers_max: usize) -> Parsed<Answer> {
     let mut headers = vec![httparse::EMPTY_HEADER; headers_max];
     let mut response = httparse::Response::new(&mut headers);
     let Status::Complete(size) = response.parse(head)? else {

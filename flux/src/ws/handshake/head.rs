@@ -62,14 +62,17 @@ impl Headers {
     }
 }
 
+/// A head and how long it is, when all of it is there.
+pub(super) type Parsed<T> = Result<Option<(usize, T)>, httparse::Error>;
+
 /// Reads a head, takes it from the wire, and returns what `parse` made of it.
 ///
-/// `parse` is given a head and how many headers it may have, and says how long it is. It is asked when a line has ended or the bytes have doubled: one that comes byte by byte is not parsed as many
-/// times.
+/// `parse` is given a head and how many headers it may have, and says how long it is. It is asked when a line has ended
+/// or the bytes have doubled: one that comes byte by byte is not parsed as many times.
 pub(super) fn read<T>(
     wire: &mut impl Wire,
     config: &Config,
-    parse: impl Fn(&[u8], usize) -> Result<Option<(usize, T)>, httparse::Error>,
+    parse: impl Fn(&[u8], usize) -> Parsed<T>,
 ) -> Result<T, Error> {
     let max = config.head_max.min(wire.capacity());
     let (mut seen, mut parsed) = (0, 0);

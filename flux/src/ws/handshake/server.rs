@@ -10,7 +10,7 @@ use crate::ws::error::{Error, HandshakeError, Misuse};
 use crate::ws::frame::Role;
 use crate::ws::socket::WebSocket;
 
-use super::head::{self, Headers};
+use super::head::{self, Headers, Parsed};
 
 /// The length of the key of a handshake, before it is encoded.
 const KEY_LEN: usize = 16;
@@ -226,7 +226,7 @@ fn answer_refusal(wire: &mut impl Wire, status: u16, body: &str) -> Result<(), E
     Ok(())
 }
 
-fn parse(head: &[u8], headers_max: usize) -> Result<Option<(usize, Asked)>, httparse::Error> {
+fn parse(head: &[u8], headers_max: usize) -> Parsed<Asked> {
     let mut headers = vec![httparse::EMPTY_HEADER; headers_max];
     let mut request = httparse::Request::new(&mut headers);
     let Status::Complete(size) = request.parse(head)? else {
