@@ -7,11 +7,12 @@
 //!
 //! **Invariant:** a sequence number is used for one record that leaves. A write that failed before its first byte left
 //! (the deadline passed, the fiber was cancelled) leaves the number for the next; that nothing had left is what
-//! [`io::Write`] says of an error.
+//! [`io::Write`] says of an error. Of a write that panicked nobody knows, so that it is the last.
 //!
 //! Knows nothing of what is in the records.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::time::Duration;
 
 use super::alert::Alert;
@@ -102,14 +103,23 @@ impl Sender {
         parts: impl Iterator<Item = &'p [u8]>,
     ) -> io::Result<usize> {
         let (len, content) = self.key.seal(kind, parts, &mut self.out)?;
+        // While the wire has it: should that panic, nobody knows what has left, and the number is not free again.
+        let state = mem::replace(&mut self.state, State::Broken(Fault::PartialWrite));
         let mut sent = 0;
-        while sent < len {
+        let failed = loop {
+            if sent >= len {
+                break None;
+            }
             match wire.write(&self.out[sent..len]) {
-                Ok(0) => return Err(self.broken(sent, io::ErrorKind::WriteZero.into())),
+                Ok(0) => break Some(io::ErrorKind::WriteZero.into()),
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.broken(sent, error)),
+                Err(error) => break Some(error),
             }
+        };
+        self.state = state;
+        if let Some(error) = failed {
+            return Err(self.broken(sent, error));
         }
         self.key.advance();
         Ok(content)

@@ -1,6 +1,7 @@
 //! What the wire below may do: fail now and then, or for good.
 
 use std::io::{self, ErrorKind, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flux::Stopped;
 use flux::net::Wire;
@@ -97,6 +98,32 @@ fn a_record_that_left_in_part_is_the_last() {
             written,
             "nothing follows half a record"
         );
+    }
+}
+
+#[test]
+fn a_record_in_which_the_wire_panicked_is_the_last_so_that_its_nonce_is_not_used_again() {
+    for offer in offers() {
+        let (mut stream, peer) = connected(&offer);
+        peer.borrow_mut().writes = [Ok(20)].into();
+        peer.borrow_mut().panics = true;
+        let panicked = catch_unwind(AssertUnwindSafe(|| stream.write(b"an order, in part")));
+        assert!(panicked.is_err());
+        let written = peer.borrow().written;
+        assert_eq!(fault(&stream.write(b"x").unwrap_err()), Fault::PartialWrite);
+        assert_eq!(fault(&stream.close().unwrap_err()), Fault::PartialWrite);
+        drop(stream);
+        // Nor does what is said as the stream is dropped while it unwinds.
+        let (mut stream, other) = connected(&offer);
+        let before = other.borrow().written;
+        other.borrow_mut().writes = [Ok(20)].into();
+        other.borrow_mut().panics = true;
+        let panicked = catch_unwind(AssertUnwindSafe(move || {
+            stream.write(b"an order, in part").map(|_| stream.capacity())
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(peer.borrow().written, written);
+        assert_eq!(other.borrow().written, before + 2);
     }
 }
 
