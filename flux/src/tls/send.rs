@@ -151,7 +151,8 @@ impl Sender {
         error
     }
 
-    /// Sends a record that is not data, without waiting for long.
+    /// Sends a record that is not data, without waiting for long. It has left if this says so: what a wire holds back
+    /// goes with what is written next.
     pub(super) fn at_once<W: Wire>(
         &mut self,
         wire: &mut W,
@@ -160,7 +161,8 @@ impl Sender {
     ) -> io::Result<()> {
         let mut send = || {
             self.record(wire, kind, std::iter::once(content))?;
-            wire.flush()
+            drop(wire.flush());
+            Ok(())
         };
         if current::try_with(|_| ()).is_none() {
             return send();

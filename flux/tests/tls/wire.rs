@@ -128,6 +128,20 @@ fn a_record_in_which_the_wire_panicked_is_the_last_so_that_its_nonce_is_not_used
 }
 
 #[test]
+fn an_answer_to_an_update_of_keys_that_left_is_not_given_again_where_the_wire_did_not_flush() {
+    let (mut stream, peer) = connected(&tls13());
+    fill_all(&mut stream);
+    peer.borrow_mut().server().refresh_traffic_keys().unwrap();
+    peer.borrow_mut().send(b"data");
+    peer.borrow_mut().refuse_flush = [ErrorKind::TimedOut.into()].into();
+    assert_eq!(stream.fill().unwrap(), 4);
+    assert!(peer.borrow().refuse_flush.is_empty());
+    stream.write_all(b"back").unwrap();
+    assert_eq!(peer.borrow().fault, None);
+    assert_eq!(peer.borrow().received, b"back");
+}
+
+#[test]
 fn a_wire_that_takes_nothing_breaks_the_way_back() {
     for refusal in [Ok(0), Err(ErrorKind::BrokenPipe.into())] {
         let (mut stream, peer) = connected(&tls13());
