@@ -20,7 +20,7 @@ use super::fault::Fault;
 use super::record::{self, Key};
 use crate::error::Stopped;
 use crate::net::Wire;
-use crate::reactor::current;
+use crate::reactor::{Reactor, current};
 use crate::task;
 
 /// How long an alert, or an answer to the peer's update of keys, may wait for the peer to make room: both are small,
@@ -192,9 +192,11 @@ impl Sender {
         wire.flush()
     }
 
-    /// The same, without waiting for long, for a stream that is dropped.
+    /// The same, without waiting for long, for a stream that is dropped. Not where a wire that has to wait panics: in a
+    /// destructor that would be nobody's to catch.
     pub(super) fn close_at_once<W: Wire>(&mut self, wire: &mut W) {
-        if self.state == State::Open {
+        let may_wait = || current::try_with(Reactor::can_suspend).unwrap_or(true);
+        if self.state == State::Open && (std::thread::panicking() || may_wait()) {
             // Nobody is left to be told that the peer was not told.
             drop(self.alert(wire, Alert::CLOSE_NOTIFY));
             self.state = State::Closed;

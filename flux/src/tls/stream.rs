@@ -55,7 +55,8 @@ pub(super) enum Reading {
 ///
 /// # Dropping
 /// A stream that was not [`close`](Self::close)d says `close_notify` when it is dropped, if that leaves within a
-/// millisecond; not in a fiber that was cancelled, or whose deadline has passed.
+/// millisecond; not in a fiber that was cancelled, or whose deadline has passed, nor where nothing may suspend
+/// ([`no_suspend`](crate::no_suspend), and callbacks): there it takes a [`close`](Self::close).
 ///
 /// # Example
 /// ```no_run

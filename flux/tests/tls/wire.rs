@@ -119,7 +119,9 @@ fn a_record_in_which_the_wire_panicked_is_the_last_so_that_its_nonce_is_not_used
         other.borrow_mut().writes = [Ok(20)].into();
         other.borrow_mut().panics = true;
         let panicked = catch_unwind(AssertUnwindSafe(move || {
-            stream.write(b"an order, in part").map(|_| stream.capacity())
+            stream
+                .write(b"an order, in part")
+                .map(|_| stream.capacity())
         }));
         assert!(panicked.is_err());
         assert_eq!(peer.borrow().written, written);
