@@ -76,7 +76,8 @@ impl<W: Wire> WebSocket<W> {
     /// Waits for the next frame, for those who want the parts of a message before its end; `None` once both sides have
     /// closed.
     ///
-    /// Pings come out of it too, having been answered, and pongs. A frame is handed out when all of it has arrived. A
+    /// Pings come out of it too, having been answered (or with their answer [`unsent`](Self::unsent), which goes before
+    /// all else), and pongs. A frame is handed out when all of it has arrived. A
     /// message whose first frame was read this way is read to its end this way.
     ///
     /// # Suspends
@@ -259,8 +260,9 @@ impl<W: Wire> WebSocket<W> {
                     let answered = self
                         .sender
                         .frame(&mut self.wire, Opcode::Pong, true, payload);
-                    // A torn frame keeps the answer from going, and nothing from coming.
-                    if !matches!(answered, Err(Error::Unfinished)) {
+                    // A torn frame keeps the answer from going, and nothing from coming; and what stopped the answer
+                    // to a ping that is handed out stops the next call, which it goes before.
+                    if !hand_out && !matches!(answered, Err(Error::Unfinished)) {
                         answered?;
                     }
                 }

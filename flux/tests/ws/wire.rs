@@ -28,6 +28,8 @@ pub(crate) struct Seen {
     pub(crate) writes: Vec<usize>,
     /// How many bytes the next writes take, before `None` fails.
     pub(crate) takes: VecDeque<Option<usize>>,
+    /// The write after those panics.
+    pub(crate) panics: bool,
     pub(crate) fills: usize,
     /// The most bytes that were unread at once.
     pub(crate) high_water: usize,
@@ -118,6 +120,7 @@ impl Write for Memory {
         let count = match seen.takes.pop_front() {
             Some(None) => return Err(ErrorKind::TimedOut.into()),
             Some(Some(most)) => bytes.len().min(most),
+            None if std::mem::take(&mut seen.panics) => panic!("a wire that panics"),
             None => bytes.len(),
         };
         seen.sent.extend_from_slice(&bytes[..count]);
