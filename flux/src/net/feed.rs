@@ -137,7 +137,7 @@ impl Feed {
     pub fn fill(&mut self) -> io::Result<usize> {
         with(|reactor| {
             if !reactor.has_feed_of(&self.feeds) {
-                return Err(current::outside_error());
+                return Err(current::elsewhere_error());
             }
             if self.by_kernel {
                 self.await_more(reactor)

@@ -140,6 +140,8 @@ fn outside_of_a_fiber_a_feed_says_so() {
     let mut left = run(config().feed_buffer(BUFFER), move || {
         let error = left.fill().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "another reactor's");
+        let sentence = error.to_string();
+        assert!(sentence.contains("reactor that has ended"), "{sentence}");
         left
     })
     .unwrap();
