@@ -10,7 +10,8 @@
 //! moved so that they touch: what is left over to the right, and its old place given back below; or the record's
 //! content to the left while it is decrypted, which leaves a gap behind it.
 //!
-//! **Invariant:** `plain <= next`, and `next` is 0 while nothing is unread.
+//! **Invariant:** `plain <= next`, and `next` is 0 while nothing is unread (but after a panic of the wire below, until
+//! the next record).
 //!
 //! One record is opened for each [`fill`](Wire::fill), and not all that have come: a message is with its handler
 //! before the next is looked at, its bytes are still in the nearest cache then, and as a rule nothing is left over
@@ -208,6 +209,8 @@ impl<W: Wire> Stream<W> {
             || self.session.messages.is_begun()
         {
             let start = plain + opened.start;
+            // Before: should the wire panic over an answer, the record is not looked at again, under another key.
+            self.next = end;
             self.control(opened.kind, start, start + opened.len)?;
             self.skip(end);
             return Ok(false);

@@ -130,6 +130,28 @@ fn a_record_in_which_the_wire_panicked_is_the_last_so_that_its_nonce_is_not_used
 }
 
 #[test]
+fn an_answer_to_an_update_of_keys_in_which_the_wire_panicked_stops_nothing_that_comes() {
+    for left_over in [&b""[..], b"left over"] {
+        let (mut stream, peer) = connected(&tls13());
+        fill_all(&mut stream);
+        if !left_over.is_empty() {
+            peer.borrow_mut().send(left_over);
+            assert_eq!(stream.fill().unwrap(), left_over.len());
+        }
+        peer.borrow_mut().server().refresh_traffic_keys().unwrap();
+        peer.borrow_mut().send(b"data");
+        peer.borrow_mut().panics = true;
+        assert!(catch_unwind(AssertUnwindSafe(|| stream.fill())).is_err());
+        assert_eq!(stream.unread(), left_over);
+        assert_eq!(stream.fill().unwrap(), left_over.len() + 4);
+        peer.borrow_mut().send(b", more");
+        fill_all(&mut stream);
+        assert_eq!(stream.unread(), [left_over, b"data, more"].concat());
+        assert_eq!(fault(&stream.write(b"x").unwrap_err()), Fault::PartialWrite);
+    }
+}
+
+#[test]
 fn an_answer_to_an_update_of_keys_that_left_is_not_given_again_where_the_wire_did_not_flush() {
     let (mut stream, peer) = connected(&tls13());
     fill_all(&mut stream);
