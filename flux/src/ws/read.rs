@@ -293,8 +293,9 @@ impl<W: Wire> WebSocket<W> {
         }
         if self.role == Role::Client {
             // The server ends the connection below first, so that what lingers of it lingers there.
-            close::wait_for_end(&mut self.wire, self.config.close_wait);
+            // All that is unread goes with it, what would be given back by the next call included.
             self.delivered = 0;
+            close::wait_for_end(&mut self.wire, self.config.close_wait);
         }
         Ok(())
     }

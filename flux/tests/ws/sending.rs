@@ -206,6 +206,18 @@ fn nothing_follows_a_close_frame_in_which_the_wire_panicked() {
 }
 
 #[test]
+fn a_panic_while_the_servers_end_is_waited_for_leaves_a_connection_that_is_closed() {
+    let frames = [End::Client.frame(0x88, &[3, 232]), vec![0; 9]].concat();
+    let script = [Step::Bytes(frames), Step::Panics];
+    let (mut socket, _) = End::Client.over(CAPACITY, Config::new(), script);
+    let read = catch_unwind(AssertUnwindSafe(|| socket.read_frame().map(drop)));
+    assert!(read.is_err());
+    assert!(socket.read_frame().unwrap().is_none());
+    assert!(socket.read().unwrap().is_none());
+    assert_eq!(socket.close_code(), Some(1000));
+}
+
+#[test]
 fn a_long_message_that_was_stopped_ends_sending_by_name_and_not_reading() {
     for end in ENDS {
         let bytes = [

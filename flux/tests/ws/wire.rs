@@ -17,6 +17,7 @@ use tungstenite::handshake::derive_accept_key;
 pub(crate) enum Step {
     Bytes(Vec<u8>),
     Fails(ErrorKind),
+    Panics,
 }
 
 /// What a test sees of a wire that a WebSocket has.
@@ -91,6 +92,7 @@ impl Wire for Memory {
                 self.unread.append(&mut bytes);
             }
             Some(Step::Fails(kind)) => return Err(kind.into()),
+            Some(Step::Panics) => panic!("a wire that panics"),
             None => {}
         }
         seen.high_water = seen.high_water.max(self.unread.len());
