@@ -51,8 +51,10 @@ pub(super) enum Reading {
 ///
 /// # Errors
 /// All calls return an [`io::Error`] of the wire below as it is, or one that holds a [`tls::Error`](Error). A call that
-/// the deadline or a cancel ended may be repeated, nothing is lost or sent twice. After any other failure the peer is
-/// told by an alert where the RFC says so, and every later call says the same again.
+/// the deadline or a cancel ended may be repeated, nothing is lost or sent twice; but where a write was ended with its
+/// record half gone (the peer reads slowly, and the socket is full), nothing can be written any more, and the next call
+/// says [`Fault::PartialWrite`]. After any other failure the peer is told by an alert where the RFC says so, and every
+/// later call says the same again.
 ///
 /// # Dropping
 /// A stream that was not [`close`](Self::close)d says `close_notify` when it is dropped, if that leaves within a
