@@ -174,6 +174,10 @@ impl Landing {
     /// nothing but that it was refused.
     #[inline]
     pub(crate) fn landed(&self, result: i32, part: Option<u16>, more: bool) {
+        if matches!(self.end.get(), End::Failed(_)) {
+            // What is missing would be missing in front of it.
+            return;
+        }
         let Ok(count) = usize::try_from(result) else {
             return self.refused(-result);
         };
@@ -272,7 +276,17 @@ mod tests {
                 landing.landed(count, Some(part), more);
             }
             assert_eq!(landing.end(), End::Failed(errno::EPROTO));
-            assert!(landing.unread() <= 10);
+            let unread = landing.unread();
+            assert!(unread <= 10);
+            // Nor is what the request brings after that, which goes on until it is asked to end.
+            for (part, count) in [(0, 10), (1, 10)] {
+                landing.landed(count, Some(part), true);
+            }
+            landing.landed(0, None, false);
+            assert_eq!(
+                (landing.unread(), landing.end()),
+                (unread, End::Failed(errno::EPROTO))
+            );
         }
     }
 

@@ -3,6 +3,8 @@
 
 mod common;
 
+#[path = "feed/crowd.rs"]
+mod crowd;
 #[path = "feed/limits.rs"]
 mod limits;
 #[path = "feed/soundness.rs"]

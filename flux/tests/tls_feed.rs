@@ -13,6 +13,7 @@ mod certificates;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -291,6 +292,75 @@ fn an_answer_to_an_update_of_keys_does_not_hold_up_what_follows() {
         answered.expect("it does not wait");
     });
     assert_eq!(&server.join().unwrap(), b"back");
+}
+
+/// Writes in `no_suspend` until the socket takes no more, which panics; what was written, whole records alone.
+fn write_until_full<W: Wire>(stream: &mut Stream<W>) -> usize {
+    let mut written = 0;
+    let full = catch_unwind(AssertUnwindSafe(|| {
+        flux::no_suspend(|| {
+            loop {
+                written += stream.write(&bytes_from(written, 16_384)).unwrap();
+            }
+        })
+    }));
+    assert!(full.is_err(), "it takes no more");
+    written
+}
+
+#[test]
+fn nothing_follows_a_record_whose_write_would_have_suspended_where_that_is_forbidden() {
+    for offer in offers() {
+        let authority = Authority::new();
+        let connector = Connector::new(authority.roots());
+        let config = authority.server(HOST, (2020, 2090), &offer);
+        let (read, may_read) = std::sync::mpsc::channel();
+        let (address, server) = served(config, move |mut stream| {
+            stream.write_all(b"go").unwrap();
+            may_read.recv().unwrap();
+            let mut all = Vec::new();
+            let mut piece = vec![0; 1 << 16];
+            loop {
+                match stream.read(&mut piece) {
+                    Ok(0) => return (all, None),
+                    Ok(count) => all.extend_from_slice(&piece[..count]),
+                    Err(error) => return (all, Some(error.kind())),
+                }
+            }
+        });
+        let written = fibers(move || {
+            let mut stream = connector.connect(feed(address), HOST).unwrap();
+            // With tickets that nobody read the socket would reset, rather than end.
+            assert_eq!(stream.fill().unwrap(), 2);
+            let written = write_until_full(&mut stream);
+            read.send(()).unwrap();
+            flux::time::sleep(Duration::from_millis(50)).unwrap();
+            assert_eq!(
+                fault(&stream.write(b"more").unwrap_err()),
+                Fault::PartialWrite
+            );
+            written
+        });
+        let (all, error) = server.join().unwrap();
+        assert!(all == bytes_from(0, written), "{} of {written}", all.len());
+        assert_eq!(error, Some(ErrorKind::UnexpectedEof));
+    }
+}
+
+#[test]
+fn a_stream_that_is_dropped_where_suspending_is_forbidden_does_not_panic() {
+    let authority = Authority::new();
+    let connector = Connector::new(authority.roots());
+    let config = authority.server(HOST, (2020, 2090), &offers()[0]);
+    let (address, server) = served(config, |mut stream| stream.read(&mut [0; 8]));
+    fibers(move || {
+        let stream = stuck(&connector, address);
+        flux::no_suspend(|| drop(stream));
+    });
+    assert_eq!(
+        server.join().unwrap().unwrap_err().kind(),
+        ErrorKind::UnexpectedEof
+    );
 }
 
 #[cfg(feature = "ws")]

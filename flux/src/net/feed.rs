@@ -32,6 +32,9 @@ use crate::reactor::{Reactor, current};
 /// A reader that does not keep up stops its own feed alone: when the memory is full nothing more is received, and
 /// the other side's sends wait, as TCP has it. It goes on once a sixteenth of the memory was consumed.
 ///
+/// A feed that is dropped closes its connection, and gives its place to another, with the next turn of the loop: the
+/// kernel is asked to end what it has in flight first.
+///
 /// How many feeds there can be, and how much each holds, is set by [`Config::feeds`](crate::Config::feeds) and
 /// [`Config::feed_buffer`](crate::Config::feed_buffer).
 ///
@@ -140,7 +143,7 @@ impl Feed {
     pub fn fill(&mut self) -> io::Result<usize> {
         with(|reactor| {
             if !reactor.has_feed_of(&self.feeds) {
-                return Err(current::outside_error());
+                return Err(current::elsewhere_error());
             }
             if self.by_kernel {
                 self.await_more(reactor)

@@ -18,8 +18,8 @@ pub trait Wire: io::Write {
     /// Until bytes arrive, or the other side finishes.
     ///
     /// # Errors
-    /// What the transport brings; [`StorageFull`](io::ErrorKind::StorageFull) when [`capacity`](Self::capacity) bytes
-    /// are unread. No error loses a byte that had arrived.
+    /// What the transport brings; [`StorageFull`](io::ErrorKind::StorageFull) when all memory is unread: never while that
+    /// is less than [`capacity`](Self::capacity). No error loses a byte that had arrived.
     fn fill(&mut self) -> io::Result<usize>;
 
     /// The bytes that have arrived by the last [`fill`](Self::fill) and were not consumed.
@@ -34,6 +34,7 @@ pub trait Wire: io::Write {
     /// When fewer are unread.
     fn consume(&mut self, count: usize);
 
-    /// The most bytes that can be unread.
+    /// How many bytes can be unread before [`fill`](Self::fill) refuses to wait for more; what it brings then may be more
+    /// than this. It stays the same.
     fn capacity(&self) -> usize;
 }

@@ -107,3 +107,13 @@ pub(crate) fn outside_error() -> io::Error {
         "sockets of flux work inside a fiber alone; on another thread, take the std socket with `into_std`",
     )
 }
+
+/// The error of a feed that is tried inside of another reactor than its own.
+#[cfg(unix)]
+#[cold]
+pub(crate) fn elsewhere_error() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "this feed belongs to a reactor that has ended: make another one, of a new connection",
+    )
+}

@@ -82,10 +82,11 @@ impl Reactor {
             if landing.owes() {
                 self.engine.borrow_mut().lend(landing);
             }
+            // Said at once: a request that is still armed could only find that out.
+            if !landing.has_room() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
             if !slot.is_armed() {
-                if !landing.has_room() {
-                    return Err(io::ErrorKind::StorageFull.into());
-                }
                 let op = slot.prepare(fd, NOBODY);
                 // SAFETY: the op stays in its slot, and what it points to beside it, until it is done: `prepare`
                 // writes no other one before, and `drain_feeds` waits for it before the slots go.

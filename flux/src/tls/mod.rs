@@ -10,7 +10,8 @@
 //! # What suspends
 //!
 //! [`Connector::connect`], `fill` and `read`, and whatever writes, as the wire below does. A deadline or a cancel ends
-//! them as it ends any I/O, and nothing is lost: after the handshake they may be called again.
+//! them as it ends any I/O, and nothing is lost: after the handshake they may be called again. A write whose record was
+//! half gone is the exception: what the server has of it cannot be taken back, and [`Fault::PartialWrite`] says so.
 //!
 //! # What allocates
 //!

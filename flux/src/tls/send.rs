@@ -7,11 +7,12 @@
 //!
 //! **Invariant:** a sequence number is used for one record that leaves. A write that failed before its first byte left
 //! (the deadline passed, the fiber was cancelled) leaves the number for the next; that nothing had left is what
-//! [`io::Write`] says of an error.
+//! [`io::Write`] says of an error. Of a write that panicked nobody knows, so that it is the last.
 //!
 //! Knows nothing of what is in the records.
 
 use std::io::{self, IoSlice};
+use std::mem;
 use std::time::Duration;
 
 use super::alert::Alert;
@@ -19,7 +20,7 @@ use super::fault::Fault;
 use super::record::{self, Key};
 use crate::error::Stopped;
 use crate::net::Wire;
-use crate::reactor::current;
+use crate::reactor::{Reactor, current};
 use crate::task;
 
 /// How long an alert, or an answer to the peer's update of keys, may wait for the peer to make room: both are small,
@@ -102,14 +103,23 @@ impl Sender {
         parts: impl Iterator<Item = &'p [u8]>,
     ) -> io::Result<usize> {
         let (len, content) = self.key.seal(kind, parts, &mut self.out)?;
+        // While the wire has it: should that panic, nobody knows what has left, and the number is not free again.
+        let state = mem::replace(&mut self.state, State::Broken(Fault::PartialWrite));
         let mut sent = 0;
-        while sent < len {
+        let failed = loop {
+            if sent >= len {
+                break None;
+            }
             match wire.write(&self.out[sent..len]) {
-                Ok(0) => return Err(self.broken(sent, io::ErrorKind::WriteZero.into())),
+                Ok(0) => break Some(io::ErrorKind::WriteZero.into()),
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.broken(sent, error)),
+                Err(error) => break Some(error),
             }
+        };
+        self.state = state;
+        if let Some(error) = failed {
+            return Err(self.broken(sent, error));
         }
         self.key.advance();
         Ok(content)
@@ -141,7 +151,8 @@ impl Sender {
         error
     }
 
-    /// Sends a record that is not data, without waiting for long.
+    /// Sends a record that is not data, without waiting for long. It has left if this says so: what a wire holds back
+    /// goes with what is written next.
     pub(super) fn at_once<W: Wire>(
         &mut self,
         wire: &mut W,
@@ -150,7 +161,8 @@ impl Sender {
     ) -> io::Result<()> {
         let mut send = || {
             self.record(wire, kind, std::iter::once(content))?;
-            wire.flush()
+            drop(wire.flush());
+            Ok(())
         };
         if current::try_with(|_| ()).is_none() {
             return send();
@@ -180,9 +192,11 @@ impl Sender {
         wire.flush()
     }
 
-    /// The same, without waiting for long, for a stream that is dropped.
+    /// The same, without waiting for long, for a stream that is dropped. Not where a wire that has to wait panics: in a
+    /// destructor that would be nobody's to catch.
     pub(super) fn close_at_once<W: Wire>(&mut self, wire: &mut W) {
-        if self.state == State::Open {
+        let may_wait = || current::try_with(Reactor::can_suspend).unwrap_or(true);
+        if self.state == State::Open && (std::thread::panicking() || may_wait()) {
             // Nobody is left to be told that the peer was not told.
             drop(self.alert(wire, Alert::CLOSE_NOTIFY));
             self.state = State::Closed;

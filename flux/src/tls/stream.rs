@@ -10,7 +10,8 @@
 //! moved so that they touch: what is left over to the right, and its old place given back below; or the record's
 //! content to the left while it is decrypted, which leaves a gap behind it.
 //!
-//! **Invariant:** `plain <= next`, and `next` is 0 while nothing is unread.
+//! **Invariant:** `plain <= next`, and `next` is 0 while nothing is unread (but after a panic of the wire below, until
+//! the next record).
 //!
 //! One record is opened for each [`fill`](Wire::fill), and not all that have come: a message is with its handler
 //! before the next is looked at, its bytes are still in the nearest cache then, and as a rule nothing is left over
@@ -50,12 +51,15 @@ pub(super) enum Reading {
 ///
 /// # Errors
 /// All calls return an [`io::Error`] of the wire below as it is, or one that holds a [`tls::Error`](Error). A call that
-/// the deadline or a cancel ended may be repeated, nothing is lost or sent twice. After any other failure the peer is
-/// told by an alert where the RFC says so, and every later call says the same again.
+/// the deadline or a cancel ended may be repeated, nothing is lost or sent twice; but where a write was ended with its
+/// record half gone (the peer reads slowly, and the socket is full), nothing can be written any more, and the next call
+/// says [`Fault::PartialWrite`]. After any other failure the peer is told by an alert where the RFC says so, and every
+/// later call says the same again.
 ///
 /// # Dropping
 /// A stream that was not [`close`](Self::close)d says `close_notify` when it is dropped, if that leaves within a
-/// millisecond; not in a fiber that was cancelled, or whose deadline has passed.
+/// millisecond; not in a fiber that was cancelled, or whose deadline has passed, nor where nothing may suspend
+/// ([`no_suspend`](crate::no_suspend), and callbacks): there it takes a [`close`](Self::close).
 ///
 /// # Example
 /// ```no_run
@@ -207,6 +211,8 @@ impl<W: Wire> Stream<W> {
             || self.session.messages.is_begun()
         {
             let start = plain + opened.start;
+            // Before: should the wire panic over an answer, the record is not looked at again, under another key.
+            self.next = end;
             self.control(opened.kind, start, start + opened.len)?;
             self.skip(end);
             return Ok(false);

@@ -77,7 +77,8 @@ impl<W: Wire> WebSocket<W> {
     /// Waits for the next frame, for those who want the parts of a message before its end; `None` once both sides have
     /// closed.
     ///
-    /// Pings come out of it too, having been answered, and pongs. A frame is handed out when all of it has arrived. A
+    /// Pings come out of it too, having been answered (or with their answer [`unsent`](Self::unsent), which goes before
+    /// all else), and pongs. A frame is handed out when all of it has arrived. A
     /// message whose first frame was read this way is read to its end this way.
     ///
     /// # Suspends
@@ -260,8 +261,9 @@ impl<W: Wire> WebSocket<W> {
                     let answered = self
                         .sender
                         .frame(&mut self.wire, Opcode::Pong, true, payload);
-                    // A torn frame keeps the answer from going, and nothing from coming.
-                    if !matches!(answered, Err(Error::Unfinished)) {
+                    // A torn frame keeps the answer from going, and nothing from coming; and what stopped the answer
+                    // to a ping that is handed out stops the next call, which it goes before.
+                    if !hand_out && !matches!(answered, Err(Error::Unfinished)) {
                         answered?;
                     }
                 }
@@ -292,8 +294,9 @@ impl<W: Wire> WebSocket<W> {
         }
         if self.role == Role::Client {
             // The server ends the connection below first, so that what lingers of it lingers there.
-            close::wait_for_end(&mut self.wire, self.config.close_wait);
+            // All that is unread goes with it, what would be given back by the next call included.
             self.delivered = 0;
+            close::wait_for_end(&mut self.wire, self.config.close_wait);
         }
         Ok(())
     }

@@ -191,11 +191,13 @@ impl<W: Wire> WebSocket<W> {
         let (payload, len) = close::payload(code, reason).map_err(Error::Misuse)?;
         // Should what an earlier call left not go, the close frame has not been taken.
         self.sender.flush(&mut self.wire)?;
+        // Before: should the wire panic, the frame is on its way all the same, and nothing may follow it.
+        self.state = State::Closing;
         let sent = self
             .sender
             .frame(&mut self.wire, Opcode::Close, true, &payload[..len]);
-        if !matches!(sent, Err(Error::Unfinished)) {
-            self.state = State::Closing;
+        if matches!(sent, Err(Error::Unfinished)) {
+            self.state = State::Open;
         }
         sent
     }

@@ -140,6 +140,8 @@ fn outside_of_a_fiber_a_feed_says_so() {
     let mut left = run(config().feed_buffer(BUFFER), move || {
         let error = left.fill().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "another reactor's");
+        let sentence = error.to_string();
+        assert!(sentence.contains("reactor that has ended"), "{sentence}");
         left
     })
     .unwrap();
@@ -155,5 +157,25 @@ fn more_than_there_is_cannot_be_consumed() {
         peer.write_all(b"ab").unwrap();
         while feed.fill().unwrap() < 2 {}
         feed.consume(3);
+    });
+}
+
+#[test]
+fn memory_that_is_exactly_full_is_said_at_once_and_not_waited_for() {
+    both_ways(|hot| {
+        let (mut feed, mut peer) = feed(hot);
+        let writer = spawn(move || {
+            peer.write_all(&bytes_from(0, BUFFER)).unwrap();
+            peer
+        });
+        while feed.unread().len() < BUFFER {
+            feed.fill().unwrap();
+        }
+        // It says no more before it is answered.
+        let _peer = writer.join().unwrap();
+        let filled = timeout(Duration::from_secs(5), || feed.fill());
+        let error = filled.expect("it does not wait").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StorageFull, "hot: {hot}");
+        assert_eq!(feed.unread(), bytes_from(0, BUFFER));
     });
 }

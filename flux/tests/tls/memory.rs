@@ -29,6 +29,10 @@ pub(crate) struct Peer {
     pub(crate) refuse_fill: VecDeque<io::Error>,
     /// The next writes take so many bytes, or fail.
     pub(crate) writes: VecDeque<io::Result<usize>>,
+    /// The write after those panics.
+    pub(crate) panics: bool,
+    /// The next flushes fail like this.
+    pub(crate) refuse_flush: VecDeque<io::Error>,
     /// How many writes were made.
     pub(crate) written: usize,
     /// Of the bytes that go to the client, this one is changed in these bits.
@@ -64,6 +68,8 @@ impl Peer {
             from_client: Vec::new(),
             refuse_fill: VecDeque::new(),
             writes: VecDeque::new(),
+            panics: false,
+            refuse_flush: VecDeque::new(),
             written: 0,
             spoil: None,
             sent: 0,
@@ -202,6 +208,7 @@ impl Write for Memory {
         let count = match peer.writes.pop_front() {
             Some(Ok(count)) => count.min(bytes.len()),
             Some(Err(error)) => return Err(error),
+            None if std::mem::take(&mut peer.panics) => panic!("a wire that panics"),
             None => bytes.len(),
         };
         peer.hear(&bytes[..count]);
@@ -209,6 +216,9 @@ impl Write for Memory {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        match self.peer.borrow_mut().refuse_flush.pop_front() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What the wire below may do: fail now and then, or for good.
 
 use std::io::{self, ErrorKind, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use flux::Stopped;
 use flux::net::Wire;
@@ -98,6 +99,70 @@ fn a_record_that_left_in_part_is_the_last() {
             "nothing follows half a record"
         );
     }
+}
+
+#[test]
+fn a_record_in_which_the_wire_panicked_is_the_last_so_that_its_nonce_is_not_used_again() {
+    for offer in offers() {
+        let (mut stream, peer) = connected(&offer);
+        peer.borrow_mut().writes = [Ok(20)].into();
+        peer.borrow_mut().panics = true;
+        let panicked = catch_unwind(AssertUnwindSafe(|| stream.write(b"an order, in part")));
+        assert!(panicked.is_err());
+        let written = peer.borrow().written;
+        assert_eq!(fault(&stream.write(b"x").unwrap_err()), Fault::PartialWrite);
+        assert_eq!(fault(&stream.close().unwrap_err()), Fault::PartialWrite);
+        drop(stream);
+        // Nor does what is said as the stream is dropped while it unwinds.
+        let (mut stream, other) = connected(&offer);
+        let before = other.borrow().written;
+        other.borrow_mut().writes = [Ok(20)].into();
+        other.borrow_mut().panics = true;
+        let panicked = catch_unwind(AssertUnwindSafe(move || {
+            stream
+                .write(b"an order, in part")
+                .map(|_| stream.capacity())
+        }));
+        assert!(panicked.is_err());
+        assert_eq!(peer.borrow().written, written);
+        assert_eq!(other.borrow().written, before + 2);
+    }
+}
+
+#[test]
+fn an_answer_to_an_update_of_keys_in_which_the_wire_panicked_stops_nothing_that_comes() {
+    for left_over in [&b""[..], b"left over"] {
+        let (mut stream, peer) = connected(&tls13());
+        fill_all(&mut stream);
+        if !left_over.is_empty() {
+            peer.borrow_mut().send(left_over);
+            assert_eq!(stream.fill().unwrap(), left_over.len());
+        }
+        peer.borrow_mut().server().refresh_traffic_keys().unwrap();
+        peer.borrow_mut().send(b"data");
+        peer.borrow_mut().panics = true;
+        assert!(catch_unwind(AssertUnwindSafe(|| stream.fill())).is_err());
+        assert_eq!(stream.unread(), left_over);
+        assert_eq!(stream.fill().unwrap(), left_over.len() + 4);
+        peer.borrow_mut().send(b", more");
+        fill_all(&mut stream);
+        assert_eq!(stream.unread(), [left_over, b"data, more"].concat());
+        assert_eq!(fault(&stream.write(b"x").unwrap_err()), Fault::PartialWrite);
+    }
+}
+
+#[test]
+fn an_answer_to_an_update_of_keys_that_left_is_not_given_again_where_the_wire_did_not_flush() {
+    let (mut stream, peer) = connected(&tls13());
+    fill_all(&mut stream);
+    peer.borrow_mut().server().refresh_traffic_keys().unwrap();
+    peer.borrow_mut().send(b"data");
+    peer.borrow_mut().refuse_flush = [ErrorKind::TimedOut.into()].into();
+    assert_eq!(stream.fill().unwrap(), 4);
+    assert!(peer.borrow().refuse_flush.is_empty());
+    stream.write_all(b"back").unwrap();
+    assert_eq!(peer.borrow().fault, None);
+    assert_eq!(peer.borrow().received, b"back");
 }
 
 #[test]

@@ -160,6 +160,17 @@ fn a_head_without_end_is_refused_by_name() {
             Limit::Head { max: 4096 },
         ),
         (
+            // The shortest that there are, and a setting without a bound.
+            Config::new().head_max(4096).headers_max(usize::MAX),
+            "x:\n",
+            Limit::Head { max: 4096 },
+        ),
+        (
+            Config::new().head_max(4096).headers_max(1300),
+            "x:\n",
+            Limit::Headers { max: 1300 },
+        ),
+        (
             Config::new().head_max(4096),
             "xxxxxxxx",
             Limit::Head { max: 4096 },

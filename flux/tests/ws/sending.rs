@@ -1,6 +1,8 @@
 //! Sending: how many writes, what a wire that is full leaves, and how a connection is closed from this side.
 
-use flux::ws::{Config, Error, Kind, Misuse, code};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use flux::ws::{Config, Error, Kind, Misuse, Opcode, code};
 
 use crate::wire::{ENDS, End, Step, frames};
 
@@ -168,6 +170,51 @@ fn a_pong_that_finds_no_room_stops_the_read_and_goes_with_the_next() {
         let sent = frames(end, &seen.borrow().sent);
         assert_eq!(sent, [(0x8a, b"ping".to_vec()), (0x8a, b"pong".to_vec())]);
     }
+}
+
+#[test]
+fn a_ping_whose_answer_was_stopped_is_handed_out_all_the_same() {
+    for end in ENDS {
+        let script = [Step::Bytes(end.frame(0x89, b"there?"))];
+        let (mut socket, seen) = end.over(CAPACITY, Config::new(), script);
+        seen.borrow_mut().takes = [Some(2), None].into();
+        let frame = socket.read_frame().unwrap().unwrap();
+        assert_eq!(
+            (frame.opcode, frame.payload),
+            (Opcode::Ping, &b"there?"[..])
+        );
+        assert!(socket.unsent() > 0);
+        socket.flush().unwrap();
+        let sent = frames(end, &seen.borrow().sent);
+        assert_eq!(sent, [(0x8a, b"there?".to_vec())]);
+    }
+}
+
+#[test]
+fn nothing_follows_a_close_frame_in_which_the_wire_panicked() {
+    for end in ENDS {
+        let (mut socket, seen) = end.over(CAPACITY, Config::new(), []);
+        seen.borrow_mut().takes = [Some(3)].into();
+        seen.borrow_mut().panics = true;
+        let closed = catch_unwind(AssertUnwindSafe(|| socket.close(code::NORMAL, "")));
+        assert!(closed.is_err());
+        assert!(matches!(socket.send_text("late"), Err(Error::Closed)));
+        socket.close(code::NORMAL, "").unwrap();
+        let sent = frames(end, &seen.borrow().sent);
+        assert_eq!(sent, [(0x88, code::NORMAL.to_be_bytes().to_vec())]);
+    }
+}
+
+#[test]
+fn a_panic_while_the_servers_end_is_waited_for_leaves_a_connection_that_is_closed() {
+    let frames = [End::Client.frame(0x88, &[3, 232]), vec![0; 9]].concat();
+    let script = [Step::Bytes(frames), Step::Panics];
+    let (mut socket, _) = End::Client.over(CAPACITY, Config::new(), script);
+    let read = catch_unwind(AssertUnwindSafe(|| socket.read_frame().map(drop)));
+    assert!(read.is_err());
+    assert!(socket.read_frame().unwrap().is_none());
+    assert!(socket.read().unwrap().is_none());
+    assert_eq!(socket.close_code(), Some(1000));
 }
 
 #[test]

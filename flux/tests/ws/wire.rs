@@ -17,6 +17,7 @@ use tungstenite::handshake::derive_accept_key;
 pub(crate) enum Step {
     Bytes(Vec<u8>),
     Fails(ErrorKind),
+    Panics,
 }
 
 /// What a test sees of a wire that a WebSocket has.
@@ -28,6 +29,8 @@ pub(crate) struct Seen {
     pub(crate) writes: Vec<usize>,
     /// How many bytes the next writes take, before `None` fails.
     pub(crate) takes: VecDeque<Option<usize>>,
+    /// The write after those panics.
+    pub(crate) panics: bool,
     pub(crate) fills: usize,
     /// The most bytes that were unread at once.
     pub(crate) high_water: usize,
@@ -89,6 +92,7 @@ impl Wire for Memory {
                 self.unread.append(&mut bytes);
             }
             Some(Step::Fails(kind)) => return Err(kind.into()),
+            Some(Step::Panics) => panic!("a wire that panics"),
             None => {}
         }
         seen.high_water = seen.high_water.max(self.unread.len());
@@ -118,6 +122,7 @@ impl Write for Memory {
         let count = match seen.takes.pop_front() {
             Some(None) => return Err(ErrorKind::TimedOut.into()),
             Some(Some(most)) => bytes.len().min(most),
+            None if std::mem::take(&mut seen.panics) => panic!("a wire that panics"),
             None => bytes.len(),
         };
         seen.sent.extend_from_slice(&bytes[..count]);

@@ -123,7 +123,7 @@ impl Source {
         if reactor.has_feed_of(&self.feeds) {
             return Ok(());
         }
-        Err(current::outside_error())
+        Err(current::elsewhere_error())
     }
 
     /// Takes what stands in line.

@@ -8,6 +8,9 @@ use crate::net::Wire;
 use crate::ws::config::Config;
 use crate::ws::error::{Error, HandshakeError, Limit, Misuse};
 
+/// The fewest bytes of a header: a name, a colon, the end of its line.
+const HEADER_MIN: usize = 3;
+
 /// What every server adds to the client's key (section 1.3).
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -81,7 +84,9 @@ pub(super) fn read<T>(
         let head = &unread[..unread.len().min(max)];
         if head[seen..].contains(&b'\n') || head.len() > 2 * parsed {
             parsed = head.len();
-            match parse(head, config.headers_max) {
+            // Room for as many as there can be in so few bytes: the setting may be without a bound.
+            let headers = config.headers_max.min(head.len() / HEADER_MIN + 1);
+            match parse(head, headers) {
                 Ok(Some((size, made))) => {
                     wire.consume(size);
                     return Ok(made);
