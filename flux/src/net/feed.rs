@@ -32,6 +32,8 @@ use crate::reactor::{Reactor, current};
 /// A reader that does not keep up stops its own feed alone: when the memory is full nothing more is received, and
 /// the other side's sends wait, as TCP has it. It goes on once a sixteenth of the memory was consumed.
 ///
+/// A feed can be handed to another fiber, while nothing is borrowed from it, and to no thread.
+///
 /// How many feeds there can be, and how much each holds, is set by [`Config::feeds`](crate::Config::feeds) and
 /// [`Config::feed_buffer`](crate::Config::feed_buffer).
 ///

@@ -1,6 +1,6 @@
 //! TLS for clients, over whatever brings bytes: records are decrypted where they were received.
 //!
-//! The handshake, the certificates and the keys are rustls's. The records behind it are opened and sealed here, with
+//! Behind the feature `tls`. The handshake, the certificates and the keys are rustls's. The records behind it are opened and sealed here, with
 //! the same cipher (ring's): in place, without an allocation.
 //!
 //! A [`Connector`] is made once, up front. [`Connector::connect`] takes a [`Wire`](crate::net::Wire), a feed of a socket
