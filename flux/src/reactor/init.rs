@@ -140,11 +140,12 @@ fn make(config: Config, mut pinned: Pinned, claim: Claim) -> Result<Reactor, Ini
     };
     let [small, medium, large] = StackClass::ALL;
     let slabs = [slab(small)?, slab(medium)?, slab(large)?];
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "has no feeds there"))]
+    let (mut engine, refused) = Engine::new(&config)?;
+    // Behind the engine, which says more of a process without descriptors: each feed wants one while it is mapped.
     #[cfg(unix)]
     let feeds = Feeds::new(config.feeds, config.feed_buffer)
         .map_err(|error| no_memory_for_feeds(&config, error))?;
-    #[cfg_attr(not(unix), allow(unused_mut, reason = "has no feeds there"))]
-    let (mut engine, refused) = Engine::new(&config)?;
     #[cfg(unix)]
     let feeds_by_kernel = engine
         .take_feeds(config.feeds)
