@@ -57,7 +57,7 @@
 //!     stream.flush()
 //! });
 //!
-//! flux::Config::new().run(|| -> io::Result<()> {
+//! flux::Config::new().run(move || -> io::Result<()> {
 //!     let feed = TcpStream::connect(address)?.into_feed()?;
 //!     let mut stream = Connector::new(roots).connect(feed, "localhost")?;
 //!     stream.write_all(b"ping")?;
@@ -75,13 +75,19 @@
 //!
 //! ```no_run
 //! # #[cfg(feature = "ws")] {
+//! use std::net::SocketAddr;
+//!
 //! use flux::net::TcpStream;
 //! use flux::tls::Connector;
 //! use flux::ws::{self, Request};
 //!
 //! #[flux::fiber(stack = "medium")]
-//! fn follow(connector: Connector, host: &'static str) -> Result<(), ws::Error> {
-//!     let feed = TcpStream::connect((host, 443))?.into_feed()?;
+//! fn follow(
+//!     connector: Connector,
+//!     address: SocketAddr,
+//!     host: &'static str,
+//! ) -> Result<(), ws::Error> {
+//!     let feed = TcpStream::connect(address)?.into_feed()?;
 //!     let stream = connector.connect(feed, host).map_err(std::io::Error::from)?;
 //!     let mut socket = ws::connect(stream, Request::new(host, "/ws/btcusdt@bookTicker"))?;
 //!     while let Some(message) = socket.read()? {
