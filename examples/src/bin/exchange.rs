@@ -16,6 +16,7 @@
 //! Stop it and start it again to watch the bot lose its books, come back, and build them anew; over TLS the bot stays
 //! away then, since each start makes a certificate of its own.
 
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -110,7 +111,7 @@ fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
         SYMBOLS.join(", ")
     );
     if let Some(Authority(file)) = &authority {
-        text += &format!("trust:   {}\n", file.display());
+        let _ = writeln!(text, "trust:   {}", file.display());
     }
     // Whoever reads may have left; it serves those who know the port.
     let _closed = io::stdout().write_all(text.as_bytes());
