@@ -1,6 +1,6 @@
 //! An order book: two sorted sides, whole-number prices, best level last.
 //!
-//! A [`side`](crate::side) is one sorted array whose **last** element is the best price. Room for [`LEVELS_RESERVED`] levels is taken when the book is made; the deepest book seen
+//! A side is one sorted array whose **last** element is the best price. Room for [`LEVELS_RESERVED`] levels is taken when the book is made; the deepest book seen
 //! in the recordings (BTCUSDT perpetual, no depth limit) has 5,170.
 //!
 //! Venues whose checksums are over prices and quantities as they wrote them have a book of their own:

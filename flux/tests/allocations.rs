@@ -1,64 +1,19 @@
 //! After init, nothing allocates: 100 000 of each, counted. A process of its own, since it counts all.
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::io::{IoSlice, IoSliceMut, Read, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use counting::allocates_nothing;
 use flux::net::{TcpListener, TcpStream, UdpEvent, UdpSocket, UnixListener, UnixStream};
 use flux::sequence::{Arbiter, Bounds, Span};
 use flux::timer::{self, TimerSource};
 use flux::{Config, Core, Fiber, StackClass, spawn};
 
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    /// Whether this thread's allocations count: those of the reactor do. The test harness has a thread of its own,
-    /// which says after a minute that it still waits.
-    static COUNTS: Cell<bool> = const { Cell::new(false) };
-}
-
-fn count() {
-    if COUNTS.get() {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
-// SAFETY: counts, and passes everything on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) };
-    }
-}
-
 const ROUNDS: u64 = 100_000;
-
-/// Runs `work`, once to warm up and once to count, and expects that it neither allocates nor frees.
-fn allocates_nothing(what: &str, mut work: impl FnMut()) {
-    assert!(COUNTS.get(), "counted on another thread");
-    work();
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    work();
-    let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
-    assert_eq!(made, 0, "{what}: {made} allocations");
-}
 
 #[flux::fiber(stack = "small")]
 fn add(a: u64, b: u64) -> u64 {
@@ -72,7 +27,6 @@ fn add_few(a: u64, b: u64) -> u64 {
 
 #[test]
 fn nothing_allocates_after_init() {
-    COUNTS.set(true);
     Config::new()
         .core(Core::None)
         .run(|| {

@@ -6,44 +6,21 @@
 
 #[path = "tls/certificates.rs"]
 mod certificates;
+#[path = "common/counting.rs"]
+mod counting;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 use std::time::Instant;
 
 use certificates::{Authority, HOST, Offer, offers};
+use counting::so_far;
 use flux::net::Wire;
 use flux::tls::{Connector, Stream};
 use rustls::ServerConnection;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
-// SAFETY: counts, and passes everything on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) };
-    }
-}
 
 /// What both ends share: bytes on their way, and the server while it is asked.
 struct Between {
@@ -165,9 +142,9 @@ fn prepared(offer: &Offer) -> (Stream<Tape>, Rc<RefCell<Between>>) {
 
 /// Counts what `work` allocates and frees.
 fn allocations(work: impl FnOnce()) -> u64 {
-    let before = ALLOCATIONS.get();
+    let before = so_far();
     work();
-    ALLOCATIONS.get() - before
+    so_far() - before
 }
 
 #[test]

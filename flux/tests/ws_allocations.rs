@@ -1,59 +1,14 @@
 //! Between the handshake and the close frame nothing is allocated: counted, in a process of its own.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
+#[path = "common/counting.rs"]
+mod counting;
 
+use counting::allocates_nothing;
 use flux::net::{Feed, TcpListener, TcpStream};
 use flux::ws::{self, Config, Kind, Message, Request, WebSocket};
 use flux::{Core, spawn};
 
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-thread_local! {
-    /// Whether this thread's allocations count: those of the reactor do.
-    static COUNTS: Cell<bool> = const { Cell::new(false) };
-}
-
-fn count() {
-    if COUNTS.get() {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-#[allow(unsafe_code, reason = "an allocator is an unsafe trait")]
-// SAFETY: counts, and passes everything on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        count();
-        // SAFETY: the caller's promise is passed on.
-        unsafe { System.dealloc(pointer, layout) };
-    }
-}
-
 const ROUNDS: usize = 1000;
-
-/// Runs `work`, once to warm up and once to count, and expects that it neither allocates nor frees.
-#[track_caller]
-fn allocates_nothing(what: &str, mut work: impl FnMut()) {
-    assert!(COUNTS.get(), "counted on another thread");
-    work();
-    let before = ALLOCATIONS.load(Ordering::Relaxed);
-    work();
-    let made = ALLOCATIONS.load(Ordering::Relaxed) - before;
-    assert_eq!(made, 0, "{what}: {made} allocations");
-}
 
 /// Sends back what comes, from memory that is there already; a text comes back in two parts.
 fn echo(socket: &mut WebSocket<Feed>) {
@@ -79,7 +34,6 @@ fn echo(socket: &mut WebSocket<Feed>) {
 
 #[test]
 fn no_message_allocates_in_either_direction_or_role() {
-    COUNTS.set(true);
     flux::Config::new()
         .core(Core::None)
         .run(|| {

@@ -274,12 +274,12 @@ fn size_asserts(function: &Function, arguments: &[Argument<'_>], root: &Root) ->
     let mut assert = |at: Span, which: &str, types: TokenStream| {
         let which = syn::Ident::new(which, at);
         let support = root.support(at);
-        let calls = if mentions(&types, &parameters) {
-            &mut instantiated
+        let call = quote_spanned!(at=> #support::#which::<#types>());
+        if mentions(&types, &parameters) {
+            instantiated.extend(quote_spanned!(at=> const { #call }));
         } else {
-            &mut here
-        };
-        calls.extend(quote_spanned!(at=> #support::#which::<#types>();));
+            here.extend(quote_spanned!(at=> #call;));
+        }
     };
     // Whether an argument is there at all is not known where the configuration may remove it.
     let certain: Vec<_> = arguments
@@ -304,13 +304,10 @@ fn size_asserts(function: &Function, arguments: &[Argument<'_>], root: &Root) ->
             assert(at, "assert_result_fits", result.to_token_stream());
         }
     }
-    if !instantiated.is_empty() {
-        instantiated = quote!(const { #instantiated });
-    }
     Asserts { here, instantiated }
 }
 
-/// What is asserted of sizes: calls for an item's initialiser, and a statement.
+/// What is asserted of sizes: calls for an item's initialiser, and statements.
 struct Asserts {
     here: TokenStream,
     instantiated: TokenStream,

@@ -90,7 +90,7 @@ mod tests {
         has(&expanded, "T: Copy + 'static");
         has(
             &expanded,
-            "const { ::flux::macro_support::assert_argument_fits::<[T; N]>(); }",
+            "const { ::flux::macro_support::assert_argument_fits::<[T; N]>() }",
         );
         // Nothing need be asserted of a byte.
         assert!(!expanded.contains("assert_result_fits"), "{expanded}");

@@ -18,7 +18,6 @@ use std::time::Duration;
 use super::Reactor;
 use super::park::end_of;
 use crate::engine::{CancelOutcome, Wait};
-use crate::error::Stopped;
 use crate::feeds::{Feeds, NOBODY, Slot};
 use crate::fiber::block::{NIL, Waiting};
 use crate::landing::End;
@@ -93,23 +92,32 @@ impl Reactor {
                 unsafe { self.engine.borrow_mut().submit(op) };
                 self.feeds.nobody_waits();
             }
-            let op = slot.op();
-            op.set_fiber(self.sched.current());
-            self.feeds.somebody_waits();
-            let waited = self.wait(Waiting::Feed, own_end, || {
+            self.wait_at(slot, own_end, || {
                 landing.arrived() > seen || landing.end() != End::Open || !slot.is_armed()
-            });
-            op.set_fiber(NOBODY);
-            if slot.is_armed() {
-                self.feeds.nobody_waits();
-            }
-            match waited {
-                Err(Stopped::Cancelled) => return Err(Stopped::Cancelled.into()),
-                Err(Stopped::TimedOut) => return Err(Stopped::TimedOut.into()),
-                Ok(()) => {}
-            }
+            })?;
         }
         Ok(())
+    }
+
+    /// Waits once at the request of a slot, which is in flight, until `done` or until the wait is ended early.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "for the reason that `wait` gives")]
+    #[track_caller]
+    pub(super) fn wait_at(
+        &self,
+        slot: &Slot,
+        own_end_ns: Option<u64>,
+        done: impl FnMut() -> bool,
+    ) -> io::Result<()> {
+        let op = slot.op();
+        op.set_fiber(self.sched.current());
+        self.feeds.somebody_waits();
+        let waited = self.wait(Waiting::Feed, own_end_ns, done);
+        op.set_fiber(NOBODY);
+        if slot.is_armed() {
+            self.feeds.nobody_waits();
+        }
+        Ok(waited?)
     }
 
     /// Lets a feed go that somebody opened, and its socket: the slot is free, and the socket closed, as soon as the

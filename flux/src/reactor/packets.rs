@@ -17,9 +17,7 @@ use std::time::Duration;
 
 use super::Reactor;
 use super::park::end_of;
-use crate::error::Stopped;
 use crate::feeds::{NOBODY, Slot};
-use crate::fiber::block::Waiting;
 
 impl Reactor {
     /// A slot for a new feed of datagrams with buffers of so many bytes, whose request is made if the kernel fills
@@ -110,21 +108,7 @@ impl Reactor {
         while !tray.has_more() {
             self.may_wait()?;
             self.keep_asking(slot, fd);
-            let op = slot.op();
-            op.set_fiber(self.sched.current());
-            self.feeds.somebody_waits();
-            let waited = self.wait(Waiting::Feed, own_end, || {
-                tray.has_more() || !slot.is_armed()
-            });
-            op.set_fiber(NOBODY);
-            if slot.is_armed() {
-                self.feeds.nobody_waits();
-            }
-            match waited {
-                Err(Stopped::Cancelled) => return Err(Stopped::Cancelled.into()),
-                Err(Stopped::TimedOut) => return Err(Stopped::TimedOut.into()),
-                Ok(()) => {}
-            }
+            self.wait_at(slot, own_end, || tray.has_more() || !slot.is_armed())?;
         }
         Ok(())
     }
