@@ -118,18 +118,23 @@ fn a_real_endpoint_is_followed_and_one_that_refuses_is_reported() {
     );
 }
 
-/// An exchange over TLS with one market, and the file with its certificate.
-fn exchange_over_tls() -> (Exchange, String) {
+/// An exchange with one market.
+fn exchange(tls: bool) -> Exchange {
     let market = MarketPlan {
         kind: MarketKind::Futures,
         symbols: vec!["BTCUSDT".to_owned()],
     };
-    let exchange = Exchange::open(Plan {
+    Exchange::open(Plan {
         markets: vec![market],
-        tls: true,
+        tls,
         ..Plan::default()
     })
-    .expect("a port");
+    .expect("a port")
+}
+
+/// An exchange over TLS, and the file with its certificate.
+fn exchange_over_tls() -> (Exchange, String) {
+    let exchange = exchange(true);
     let authority = exchange.authority().expect("a certificate");
     let port = exchange.address().port();
     let file = scratch(&format!("{port}.pem"), authority.as_bytes());
@@ -145,6 +150,27 @@ fn follow(url: &str, more: &[&str]) -> Ran {
         more,
     ];
     run(BOT, &arguments.concat())
+}
+
+#[test]
+fn a_client_that_closes_is_answered_with_a_close_frame() {
+    use tungstenite::{Error, client};
+    let exchange = exchange(false);
+    let url = format!(
+        "ws://{}/public/stream?streams=btcusdt@depth@0ms",
+        exchange.address()
+    );
+    let stream = std::net::TcpStream::connect(exchange.address()).expect("an exchange");
+    let (mut socket, _) = client(&url, stream).expect("a WebSocket");
+    socket.read().expect("a message");
+    socket.close(None).expect("it leaves");
+    let end = loop {
+        match socket.read() {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(end, Error::ConnectionClosed), "{end}");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn every_fault_is_survived_and_the_books_are_right_again() {
         ("gap@150", "has no book: updates are missing"),
         ("duplicate@150", "books match"),
         ("crossed@150", "has no book: the book was crossed"),
-        ("stall", "waited 700ms for data"),
+        ("stall", "waited 700 ms for data"),
         ("old-snapshot", "is older than its diffs"),
         ("slow-http", "books match"),
         ("garbled-http", "the answer is not HTTP"),
@@ -35,7 +35,7 @@ fn every_fault_is_survived_and_the_books_are_right_again() {
             "the connection ended in the middle of the answer",
         ),
         ("busy-http", "status 429"),
-        ("hang-http", "waited 700ms for the answer"),
+        ("hang-http", "waited 700 ms for the answer"),
     ];
     survive(&[], &cases);
 }
@@ -71,12 +71,12 @@ fn what_can_befall_tls_is_survived() {
             "connection lost: a record does not authenticate",
         ),
         ("garbage", "the exchange does not speak WebSocket"),
-        ("stall", "waited 700ms for data"),
+        ("stall", "waited 700 ms for data"),
         (
             "short-http",
             "the connection ended in the middle of the answer",
         ),
-        ("hang-http", "waited 700ms for the answer"),
+        ("hang-http", "waited 700 ms for the answer"),
     ];
     survive(&["--tls"], &cases);
 }
@@ -90,7 +90,7 @@ fn faults_are_survived_with_tungstenite_and_rustls() {
             "connection lost: the exchange ended it without a close frame",
         ),
         ("garbage", "the exchange does not speak WebSocket"),
-        ("stall", "waited 700ms for data"),
+        ("stall", "waited 700 ms for data"),
     ];
     survive(&["--client", "tungstenite"], &cases);
     let cases = [

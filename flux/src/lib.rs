@@ -38,12 +38,31 @@
 //! 4. **Nothing is dropped.** A full submission queue overflows into a queue that keeps the order, and a
 //!    cancel is never lost.
 //!
-//! # Sockets
+//! # Sockets and feeds
 //!
 //! [`net`] has those of std under their names: [`TcpListener`](net::TcpListener) and
 //! [`TcpStream`](net::TcpStream), [`UdpSocket`](net::UdpSocket), [`UnixListener`](net::UnixListener) and
 //! [`UnixStream`](net::UnixStream). Streams are [`Read`](std::io::Read) and [`Write`](std::io::Write), so that
 //! libraries work on them as they are.
+//!
+//! A **feed** is memory that the kernel receives into: what arrives is read there, neither copied nor moved.
+//! [`TcpStream::into_feed`](net::TcpStream::into_feed) gives a [`Feed`](net::Feed),
+//! [`UdpSocket::into_feed`](net::UdpSocket::into_feed) a [`UdpFeed`](net::UdpFeed), and [`sequence`] makes one stream
+//! of the lines A and B of an exchange. How many feeds there can be, and the memory of each, is
+//! [`Config::feeds`] and [`Config::feed_buffer`].
+//!
+//! # Features
+//!
+//! Both are off by default, and bring the dependencies that they name in `Cargo.toml`:
+//!
+//! - **`ws`**: `flux::ws`, WebSocket in place on a feed, client and server;
+//! - **`tls`**: `flux::tls`, a TLS client in place on a feed, which is read like one.
+//!
+//! ```toml
+//! flux = { path = "../flux/flux", features = ["ws", "tls"] }
+//! ```
+//!
+//! Their pages are there when the documentation is made with them: `cargo doc -p flux --features ws,tls`.
 //!
 //! # Time
 //!

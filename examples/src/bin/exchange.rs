@@ -13,8 +13,10 @@
 //! cargo run --release --bin bot -- --url wss://localhost:9000 --ca FILE --symbols BTCUSDT --decimals 2,3
 //! ```
 //!
-//! Stop it and start it again to watch the bot lose its books, come back, and build them anew.
+//! Stop it and start it again to watch the bot lose its books, come back, and build them anew; over TLS the bot stays
+//! away then, since each start makes a certificate of its own.
 
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -33,6 +35,11 @@ const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"];
 const TICK: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == "-h" || argument == "--help") {
+        // Whoever reads may have left.
+        let _closed = io::stdout().write_all(HELP.as_bytes());
+        return ExitCode::SUCCESS;
+    }
     match run(std::env::args().skip(1)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
@@ -41,6 +48,16 @@ fn main() -> ExitCode {
         }
     }
 }
+
+const HELP: &str = "\
+Serves made-up markets over WebSockets on loopback, with snapshots, until Ctrl-C.
+
+Usage: exchange [--tls] [PORT]
+
+  PORT                the port to listen on [0: one that is free]
+  --tls               speak TLS, with a certificate made at the start, and print which file to trust
+  -h, --help          show this
+";
 
 /// Reads `[--tls] [PORT]`.
 fn parse(arguments: impl Iterator<Item = String>) -> Result<(u16, bool), String> {
@@ -53,7 +70,11 @@ fn parse(arguments: impl Iterator<Item = String>) -> Result<(u16, bool), String>
                     format!("`{text}` is no port; usage: exchange [--tls] [PORT], from 0 to 65535")
                 })?);
             }
-            text => return Err(format!("nothing is done with `{text}`")),
+            text => {
+                return Err(format!(
+                    "nothing is done with `{text}`; usage: exchange [--tls] [PORT]"
+                ));
+            }
         }
     }
     Ok((port.unwrap_or(0), tls))
@@ -83,14 +104,17 @@ fn run(arguments: impl Iterator<Item = String>) -> Result<(), String> {
         .map_err(|error| format!("the certificate cannot be written to a file: {error}"))?;
     let address = exchange.address();
     let scheme = if tls { "wss" } else { "ws" };
-    println!("spot:    {scheme}://{address}/stream?streams=btcusdt@depth@100ms");
-    println!(
-        "futures: {scheme}://{address}/public/stream?streams=btcusdt@depth@0ms/btcusdt@bookTicker"
+    let mut text = format!(
+        "spot:    {scheme}://{address}/stream?streams=btcusdt@depth@100ms\n\
+         futures: {scheme}://{address}/public/stream?streams=btcusdt@depth@0ms/btcusdt@bookTicker\n\
+         symbols: {}\n",
+        SYMBOLS.join(", ")
     );
-    println!("symbols: {}", SYMBOLS.join(", "));
     if let Some(Authority(file)) = &authority {
-        println!("trust:   {}", file.display());
+        let _ = writeln!(text, "trust:   {}", file.display());
     }
+    // Whoever reads may have left; it serves those who know the port.
+    let _closed = io::stdout().write_all(text.as_bytes());
     while !stop.load(Ordering::Relaxed) {
         thread::sleep(TICK);
     }

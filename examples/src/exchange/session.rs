@@ -137,8 +137,14 @@ impl<'a> Session<'a> {
                     self.pinged = Some(Instant::now());
                     return Ok(());
                 }
+                Ok(Message::Close(_)) => {
+                    // Its answer is with tungstenite, and leaves now. It is over either way.
+                    let _ = self.socket.flush();
+                    let _ = self.socket.get_mut().finish();
+                    return Err(Ended::Gone);
+                }
+                Err(_) => return Err(Ended::Gone),
                 // Subscriptions and pongs that nobody asked for mean nothing here.
-                Ok(Message::Close(_)) | Err(_) => return Err(Ended::Gone),
                 Ok(_) => {}
             }
         }

@@ -23,6 +23,11 @@ mod sealed {
 /// })
 /// # }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an address that needs no look-up",
+    label = "not a `flux::net::ToSocketAddrs`",
+    note = "a host name has to be resolved beforehand: a look-up would block the core"
+)]
 pub trait ToSocketAddrs: sealed::Sealed {
     /// The addresses, in the order in which they are tried.
     ///

@@ -35,15 +35,14 @@ use crate::reactor::{Reactor, current};
 /// A feed that is dropped closes its connection, and gives its place to another, with the next turn of the loop: the
 /// kernel is asked to end what it has in flight first.
 ///
+/// A feed can be handed to another fiber, while nothing is borrowed from it, and to no thread.
+///
 /// How many feeds there can be, and how much each holds, is set by [`Config::feeds`](crate::Config::feeds) and
 /// [`Config::feed_buffer`](crate::Config::feed_buffer).
 ///
 /// Time-outs, and whether the core itself asks the socket ([`set_hot`](TcpStream::set_hot)), are taken over from the
 /// stream; being hot is for a core that spins, and means one receive for each `fill`. What else reads from a clone of
 /// the stream takes bytes away from the feed.
-///
-/// A feed that is dropped is closed by the reactor once the kernel has let go of its memory, in the next turn as a rule:
-/// until somebody suspends the other side sees an open connection.
 ///
 /// # Example
 /// ```

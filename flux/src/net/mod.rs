@@ -1,11 +1,15 @@
 //! Sockets for fibers, under std's names: what blocks a thread there suspends a fiber here.
 //!
-//! TCP ([`TcpListener`], [`TcpStream`], and [`Feed`], which is read where it arrives), UDP ([`UdpSocket`]), and the sockets of this machine
+//! TCP ([`TcpListener`], [`TcpStream`]), UDP ([`UdpSocket`]), and the sockets of this machine
 //! ([`UnixListener`], [`UnixStream`]).
+//!
+//! A stream or a UDP socket becomes a feed, which is read where it arrives: a [`Feed`] of bytes, a [`UdpFeed`] of
+//! packets. What reads in place, `flux::ws` and `flux::tls` (features `ws` and `tls`), takes any [`Wire`]; a feed is
+//! one.
 //!
 //! Sockets are plain descriptors that look the reactor up when they are used, so that they are [`Send`],
 //! [`Sync`] and [`Debug`](std::fmt::Debug) as libraries demand. Used off the reactor's thread they fail with
-//! a clear error; dropping one there is fine.
+//! a clear error; dropping one there is fine. Feeds are not [`Send`]: their memory is the reactor's.
 
 mod addr;
 mod descriptor;

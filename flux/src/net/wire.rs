@@ -9,6 +9,11 @@ use std::io;
 /// way back.
 ///
 /// What has been looked at and not [`consume`](Self::consume)d stays in front of what comes later, without a seam.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not bring its bytes in place, as a `Wire` does",
+    label = "not a `flux::net::Wire`",
+    note = "a `flux::net::TcpStream` becomes one by `stream.into_feed()?`"
+)]
 pub trait Wire: io::Write {
     /// Waits until more bytes have arrived than are unread now, and says how many are unread then.
     ///

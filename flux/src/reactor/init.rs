@@ -142,6 +142,7 @@ fn make(config: Config, mut pinned: Pinned, claim: Claim) -> Result<Reactor, Ini
     let slabs = [slab(small)?, slab(medium)?, slab(large)?];
     #[cfg_attr(not(unix), allow(unused_mut, reason = "has no feeds there"))]
     let (mut engine, refused) = Engine::new(&config)?;
+    // Behind the engine, which says more of a process without descriptors.
     #[cfg(unix)]
     let feeds = Feeds::new(config.feeds, config.feed_buffer)
         .map_err(|error| no_memory_for_feeds(&config, error))?;

@@ -179,7 +179,8 @@ impl fmt::Display for Error {
             Self::Roots { from, why } => write!(f, "cannot take certificates from {from}: {why}"),
             Self::SmallWire { capacity, least } => write!(
                 f,
-                "a wire of {capacity} bytes is too small for TLS, which needs {least}; raise `feed_buffer`"
+                "a wire of {capacity} bytes is too small for TLS, which needs {least}; raise `feed_buffer` \
+                 (or `FLUX_FEED_BUFFER`)"
             ),
             Self::Certificate { host, fault } => {
                 write!(f, "the certificate of `{host}` is refused: {fault}")

@@ -1,5 +1,7 @@
 //! TLS for clients, over whatever brings bytes: records are decrypted where they were received.
 //!
+//! Behind the feature `tls`.
+//!
 //! The handshake, the certificates and the keys are rustls's. The records behind it are opened and sealed here, with
 //! the same cipher (ring's): in place, without an allocation.
 //!
@@ -24,48 +26,14 @@
 //!
 //! # Example
 //!
-//! A server of rustls on a thread, and a client over a wire of its own making: over a feed, the wire is given.
+//! A server of rustls on a thread, and a client over a feed:
 //!
 //! ```
 //! use std::io::{self, Read, Write};
-//! use std::net::{TcpListener, TcpStream};
 //! use std::sync::Arc;
 //!
-//! use flux::net::Wire;
+//! use flux::net::{TcpStream, Wire};
 //! use flux::tls::{Connector, Roots};
-//!
-//! /// A wire over a socket of std, which blocks.
-//! struct Blocking(TcpStream, Vec<u8>);
-//!
-//! impl Wire for Blocking {
-//!     fn fill(&mut self) -> io::Result<usize> {
-//!         let mut piece = [0; 4096];
-//!         let count = self.0.read(&mut piece)?;
-//!         self.1.extend_from_slice(&piece[..count]);
-//!         Ok(self.1.len())
-//!     }
-//!     fn unread(&self) -> &[u8] {
-//!         &self.1
-//!     }
-//!     fn unread_mut(&mut self) -> &mut [u8] {
-//!         &mut self.1
-//!     }
-//!     fn consume(&mut self, count: usize) {
-//!         self.1.drain(..count);
-//!     }
-//!     fn capacity(&self) -> usize {
-//!         64 << 10
-//!     }
-//! }
-//!
-//! impl Write for Blocking {
-//!     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-//!         self.0.write(bytes)
-//!     }
-//!     fn flush(&mut self) -> io::Result<()> {
-//!         Ok(())
-//!     }
-//! }
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
@@ -78,7 +46,7 @@
 //!         vec![signed.cert.der().clone()],
 //!         signed.signing_key.serialize_der().try_into()?,
 //!     )?;
-//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 //! let address = listener.local_addr()?;
 //! let server = std::thread::spawn(move || -> io::Result<()> {
 //!     let connection = rustls::ServerConnection::new(Arc::new(config)).map_err(io::Error::other)?;
@@ -90,15 +58,45 @@
 //!     stream.flush()
 //! });
 //!
-//! let wire = Blocking(TcpStream::connect(address)?, Vec::new());
-//! let mut stream = Connector::new(roots).connect(wire, "localhost")?;
-//! stream.write_all(b"ping")?;
-//! assert_eq!(stream.fill()?, 4);
-//! assert_eq!(stream.unread(), b"pong");
-//! assert_eq!(stream.fill()?, 4); // as many as before: the server has finished
-//! stream.close()?;
+//! flux::Config::new().run(move || -> io::Result<()> {
+//!     let feed = TcpStream::connect(address)?.into_feed()?;
+//!     let mut stream = Connector::new(roots).connect(feed, "localhost")?;
+//!     stream.write_all(b"ping")?;
+//!     assert_eq!(stream.fill()?, 4);
+//!     assert_eq!(stream.unread(), b"pong"); // decrypted in the memory of the feed
+//!     assert_eq!(stream.fill()?, 4); // as many as before: the server has finished
+//!     stream.close()
+//! })??;
 //! server.join().unwrap()?;
 //! # Ok(())
+//! # }
+//! ```
+//!
+//! A WebSocket goes over it as it goes over a feed (feature `ws`). The stack is a medium one: a handshake takes room.
+//!
+//! ```no_run
+//! # #[cfg(feature = "ws")] {
+//! use std::net::SocketAddr;
+//!
+//! use flux::net::TcpStream;
+//! use flux::tls::Connector;
+//! use flux::ws::{self, Request};
+//!
+//! #[flux::fiber(stack = "medium")]
+//! fn follow(
+//!     connector: Connector,
+//!     address: SocketAddr,
+//!     host: &'static str,
+//! ) -> Result<(), ws::Error> {
+//!     let feed = TcpStream::connect(address)?.into_feed()?;
+//!     let stream = connector.connect(feed, host).map_err(std::io::Error::from)?;
+//!     let mut socket = ws::connect(stream, Request::new(host, "/ws/btcusdt@bookTicker"))?;
+//!     while let Some(message) = socket.read()? {
+//!         println!("{} bytes", message.as_bytes().len());
+//!     }
+//!     Ok(())
+//! }
+//! # let _ = follow;
 //! # }
 //! ```
 

@@ -224,7 +224,7 @@ sentences! { Limit:
         "a message of {len} bytes or more is longer than the {max} that `ws::Config::message_max` allows";
     Self::Capacity { len, max } =>
         "a message needs {len} bytes of the wire's memory, of which it can have {max}; give the wire more, with \
-         `feed_buffer` for a feed";
+         `feed_buffer` for a feed (or `FLUX_FEED_BUFFER`)";
     Self::Fragments { max } =>
         "a message comes in more frames than the {max} that `ws::Config::fragments_max` allows";
     Self::Head { max } =>
@@ -277,8 +277,11 @@ sentences! { HandshakeError:
     Self::Protocol(name) => "the server speaks the subprotocol `{name}`, for which it was not asked";
 }
 
+/// How much of a body a sentence shows: its first line, and of that so many characters.
+const BODY_SHOWN: usize = 160;
+
 /// A server's answer that is not 101.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refusal {
     /// The status, 404 for example.
@@ -296,10 +299,29 @@ impl fmt::Display for Refusal {
             f,
             "the server answered the handshake with the status {status} `{reason}`, not with 101"
         )?;
-        match String::from_utf8_lossy(&self.body).trim() {
-            "" => Ok(()),
-            body => write!(f, ": {body}"),
+        // It may be a page, and it is somebody else's: nothing of it moves the cursor of a terminal.
+        let body = String::from_utf8_lossy(&self.body);
+        let line = body.trim().lines().next().unwrap_or_default().trim_end();
+        if line.is_empty() {
+            return Ok(());
         }
+        let shown: String = line.chars().take(BODY_SHOWN).collect();
+        write!(f, ": {}", shown.replace(char::is_control, "\u{fffd}"))?;
+        f.write_str(if shown.len() < body.trim().len() {
+            " .."
+        } else {
+            ""
+        })
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refusal")
+            .field("status", &self.status)
+            .field("reason", &self.reason)
+            .field("body", &String::from_utf8_lossy(&self.body))
+            .finish()
     }
 }
 
@@ -379,6 +401,30 @@ mod tests {
             let payload = super::super::close::payload(violation.close_code(), &sentence);
             assert!(payload.is_ok(), "{sentence}");
         }
+    }
+
+    #[test]
+    fn of_a_page_that_refuses_a_sentence_shows_the_first_line_and_nothing_that_moves_the_cursor() {
+        let shown = |body: &[u8]| {
+            let refusal = Refusal {
+                status: 503,
+                reason: "Busy".into(),
+                body: body.to_vec(),
+            };
+            assert!(
+                format!("{refusal:?}").contains("status: 503"),
+                "{refusal:?}"
+            );
+            let sentence = refusal.to_string();
+            sentence.split_once("not with 101").unwrap().1.to_owned()
+        };
+        assert_eq!(shown(b" \r\n"), "");
+        assert_eq!(shown(b"come back later\r\n"), ": come back later");
+        assert_eq!(shown(b"<html>\r\n<body>\r\n"), ": <html> ..");
+        assert_eq!(shown(b"a\x1b[2Jb\rc"), ": a\u{fffd}[2Jb\u{fffd}c");
+        let long = shown("\u{e9}".repeat(500).as_bytes());
+        assert_eq!(long.chars().filter(|c| *c == '\u{e9}').count(), BODY_SHOWN);
+        assert!(long.ends_with(" .."), "{long}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! WebSocket (RFC 6455), client and server, in place on the bytes of a [`Wire`](crate::net::Wire).
 //!
+//! Behind the feature `ws`.
+//!
 //! [`connect`] and [`accept`] make a [`WebSocket`] of whatever brings bytes: a feed of a socket, or what decrypts over
 //! one. Its messages are slices of the memory that the kernel wrote to: one that came as one frame is neither copied
 //! nor moved, and nothing is allocated between the handshake and the close frame. There are no extensions, compression

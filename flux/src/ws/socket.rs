@@ -32,7 +32,8 @@ pub(super) enum State {
 /// A WebSocket over a wire: made by [`connect`](super::connect) or [`accept`](super::accept).
 ///
 /// Messages are read where they lie in the wire's memory, so that one that is handed out has to be let go before the
-/// next call. Dropping a WebSocket drops the wire, and says nothing to the other side: [`close`](Self::close) does.
+/// next call: what is to be kept, or sent back, is copied out of it first. Dropping a WebSocket drops the wire, and
+/// says nothing to the other side: [`close`](Self::close) does.
 ///
 /// # Errors
 /// Every method fails with

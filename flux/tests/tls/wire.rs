@@ -212,7 +212,7 @@ fn a_wire_that_holds_no_record_is_refused_at_once() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "a wire of 24575 bytes is too small for TLS, which needs 24576; raise `feed_buffer`"
+        "a wire of 24575 bytes is too small for TLS, which needs 24576; raise `feed_buffer` (or `FLUX_FEED_BUFFER`)"
     );
     assert_eq!(io::Error::from(error).kind(), ErrorKind::InvalidInput);
     assert_eq!(peer.borrow().written, 0);

@@ -156,7 +156,7 @@ fn what_is_too_long_is_refused_by_its_header_with_the_setting_that_raises_the_li
         );
         let capacity = format!(
             "a message needs {most} bytes of the wire's memory, of which it can have {CAPACITY}; give the wire more, \
-             with `feed_buffer` for a feed"
+             with `feed_buffer` for a feed (or `FLUX_FEED_BUFFER`)"
         );
         refuses(end, &wide, &claim(end, most), &capacity, code::TOO_LARGE);
         let small = Config::new().message_max(100);

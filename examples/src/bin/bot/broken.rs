@@ -92,7 +92,9 @@ impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => write!(f, "no connection: {error}"),
-            Self::Slow(what, deadline) => write!(f, "waited {deadline:?} for {what}"),
+            Self::Slow(what, deadline) => {
+                write!(f, "waited {} ms for {what}", deadline.as_millis())
+            }
             Self::Tls(error) => write!(f, "no connection: {}", TlsSentence(error)),
             Self::WebSocket(error) => websocket(error, f),
             Self::Foreign(error) => foreign(error, f),

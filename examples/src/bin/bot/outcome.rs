@@ -3,6 +3,7 @@
 use flux_examples::books::Books;
 use flux_examples::exchange::{Exchange, MarketKind};
 use flux_examples::expected::Expected;
+use flux_examples::report::grouped;
 use flux_examples::verify::{Check, verify};
 
 use crate::plan::{Reference, Task};
@@ -156,7 +157,7 @@ fn summary(books: &Books) -> String {
                     sum[4] + c.resyncs,
                 ]
             });
-            let [applied, stale, duplicates, gaps, resyncs] = sums;
+            let [applied, stale, duplicates, gaps, resyncs] = sums.map(grouped);
             format!(
                 "{applied} diffs applied, {stale} stale and {duplicates} duplicate ones dropped, {gaps} gaps, {resyncs} resyncs"
             )
@@ -164,7 +165,7 @@ fn summary(books: &Books) -> String {
         Books::Kraken(books) => format!(
             "{} books, {} checksums agreed",
             books.in_band().books().len(),
-            books.checksums()
+            grouped(books.checksums())
         ),
         Books::Coinbase(books) => {
             let updates: u64 = books
@@ -174,20 +175,21 @@ fn summary(books: &Books) -> String {
                 .map(|book| book.updates)
                 .sum();
             format!(
-                "{} books, {updates} updates applied",
-                books.in_band().books().len()
+                "{} books, {} updates applied",
+                books.in_band().books().len(),
+                grouped(updates)
             )
         }
         Books::Okx(books) => format!(
             "{} books, {} checksums agreed",
             books.in_band().books().len(),
-            books.checksums()
+            grouped(books.checksums())
         ),
         Books::Iex(books) => format!(
             "{} packets, {} messages, {} of them price levels of {} stocks, {} gaps",
-            books.packets(),
-            books.messages(),
-            books.level_messages(),
+            grouped(books.packets()),
+            grouped(books.messages()),
+            grouped(books.level_messages()),
             books.stocks(),
             books.gaps()
         ),

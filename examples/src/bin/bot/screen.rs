@@ -109,14 +109,16 @@ impl Screen {
     }
 
     fn write(&mut self, text: &str) {
+        if !self.open {
+            return;
+        }
         let mut out = io::stdout().lock();
-        if self.open
-            && out
-                .write_all(text.as_bytes())
-                .and_then(|()| out.flush())
-                .is_err()
-        {
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             self.open = false;
+            // A reader that has left knows why; a full disk is news.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                let _ = writeln!(io::stderr(), "bot: the report cannot be written: {error}");
+            }
         }
     }
 }

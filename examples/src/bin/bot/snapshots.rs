@@ -210,7 +210,9 @@ impl FetchError {
 impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Slow(patience) => write!(f, "waited {patience:?} for the answer"),
+            Self::Slow(patience) => {
+                write!(f, "waited {} ms for the answer", patience.as_millis())
+            }
             Self::Http(error) => error.fmt(f),
             Self::Tls(error) => TlsSentence(error).fmt(f),
             Self::Fault(fault) => write!(f, "the answer is no snapshot: {fault}"),
