@@ -316,6 +316,7 @@ fn nothing_follows_a_record_whose_write_would_have_suspended_where_that_is_forbi
         let config = authority.server(HOST, (2020, 2090), &offer);
         let (read, may_read) = std::sync::mpsc::channel();
         let (address, server) = served(config, move |mut stream| {
+            stream.write_all(b"go").unwrap();
             may_read.recv().unwrap();
             let mut all = Vec::new();
             let mut piece = vec![0; 1 << 16];
@@ -329,6 +330,8 @@ fn nothing_follows_a_record_whose_write_would_have_suspended_where_that_is_forbi
         });
         let written = fibers(move || {
             let mut stream = connector.connect(feed(address), HOST).unwrap();
+            // With tickets that nobody read the socket would reset, rather than end.
+            assert_eq!(stream.fill().unwrap(), 2);
             let written = write_until_full(&mut stream);
             read.send(()).unwrap();
             flux::time::sleep(Duration::from_millis(50)).unwrap();
@@ -349,9 +352,13 @@ fn a_stream_that_is_dropped_where_suspending_is_forbidden_does_not_panic() {
     let authority = Authority::new();
     let connector = Connector::new(authority.roots());
     let config = authority.server(HOST, (2020, 2090), &offers()[0]);
-    let (address, server) = served(config, |mut stream| stream.read(&mut [0; 8]));
+    let (address, server) = served(config, |mut stream| {
+        stream.write_all(b"go").unwrap();
+        stream.read(&mut [0; 8])
+    });
     fibers(move || {
-        let stream = stuck(&connector, address);
+        let mut stream = stuck(&connector, address);
+        assert_eq!(stream.fill().unwrap(), 2);
         flux::no_suspend(|| drop(stream));
     });
     assert_eq!(
