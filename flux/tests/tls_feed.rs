@@ -352,9 +352,13 @@ fn a_stream_that_is_dropped_where_suspending_is_forbidden_does_not_panic() {
     let authority = Authority::new();
     let connector = Connector::new(authority.roots());
     let config = authority.server(HOST, (2020, 2090), &offers()[0]);
-    let (address, server) = served(config, |mut stream| stream.read(&mut [0; 8]));
+    let (address, server) = served(config, |mut stream| {
+        stream.write_all(b"go").unwrap();
+        stream.read(&mut [0; 8])
+    });
     fibers(move || {
-        let stream = stuck(&connector, address);
+        let mut stream = stuck(&connector, address);
+        assert_eq!(stream.fill().unwrap(), 2);
         flux::no_suspend(|| drop(stream));
     });
     assert_eq!(
