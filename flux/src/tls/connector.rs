@@ -154,8 +154,19 @@ impl Connector {
     }
 
     /// Asks for one of these protocols, the best first (ALPN): `http/1.1` for WebSockets. Without it none is asked for.
+    ///
+    /// # Panics
+    /// For a name that is empty or longer than 255 bytes, for which TLS has no room (RFC 7301, section 3.1).
     #[must_use]
+    #[track_caller]
     pub fn alpn(mut self, protocols: &[&str]) -> Self {
+        for name in protocols {
+            assert!(
+                (1..=255).contains(&name.len()),
+                "a protocol's name has from 1 to 255 bytes, and `{name}` has {}",
+                name.len()
+            );
+        }
         let protocols = protocols.iter().map(|name| name.as_bytes().to_vec());
         Arc::make_mut(&mut self.config).alpn_protocols = protocols.collect();
         self
@@ -200,5 +211,21 @@ impl Connector {
 impl fmt::Debug for Connector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_protocol_whose_name_tls_has_no_room_for_is_refused_with_its_length() {
+        let connector = Connector::new(Roots::public()).alpn(&["x", &"y".repeat(255)]);
+        for wrong in [String::new(), "z".repeat(256)] {
+            let asked = std::panic::AssertUnwindSafe(|| connector.clone().alpn(&[&wrong]));
+            let panicked = std::panic::catch_unwind(asked).unwrap_err();
+            let sentence = panicked.downcast_ref::<String>().unwrap();
+            assert!(sentence.contains("from 1 to 255 bytes"), "{sentence}");
+        }
     }
 }
