@@ -68,7 +68,7 @@ pub(crate) fn play(options: &Options, plan: Plan) -> Result<Outcome, String> {
     let feeds: Vec<UdpFeed> = (0..options.lines)
         .map(|line| {
             let feed = lines::join(line)?.into_feed();
-            feed.map_err(|error| format!("line {line} cannot be received: {error}"))
+            feed.map_err(|error| format!("line {} cannot be received: {error}", ["A", "B"][line]))
         })
         .collect::<Result<_, _>>()?;
     let addresses: Vec<SocketAddr> = feeds
