@@ -48,12 +48,14 @@ impl Reactor {
     /// A slot that nobody uses.
     pub(super) fn free_slot(&self) -> io::Result<&Slot> {
         self.feeds.take().ok_or_else(|| {
+            let which = match self.feeds.count() {
+                0 => "there are no feeds".into(),
+                1 => "the one feed is in use".into(),
+                count => format!("all {count} feeds are in use"),
+            };
             io::Error::new(
                 io::ErrorKind::QuotaExceeded,
-                format!(
-                    "all {} feeds are in use; raise `feeds` in `#[flux::main]` (or `FLUX_FEEDS`), or drop one",
-                    self.feeds.count()
-                ),
+                format!("{which}; raise `feeds` in `#[flux::main]` (or `FLUX_FEEDS`), or drop one"),
             )
         })
     }

@@ -98,7 +98,7 @@ fn more_feeds_than_there_are_is_an_error_that_names_the_setting_and_one_that_end
     run(config().feeds(0), || {
         let (stream, _peer) = pair();
         let error = stream.into_feed().unwrap_err();
-        assert!(error.to_string().contains("all 0 feeds"), "{error}");
+        assert!(error.to_string().contains("there are no feeds"), "{error}");
     })
     .unwrap();
 }
