@@ -142,7 +142,7 @@ fn packets() {
                 match feed.recv().unwrap() {
                     UdpEvent::Packet(packet) => {
                         assert_eq!(packet.len(), 100);
-                        assert!(packet.sender().is_some() && packet.received_at().is_some());
+                        assert!(packet.sender().is_some());
                     }
                     other => panic!("round {round}: {other:?}"),
                 }
