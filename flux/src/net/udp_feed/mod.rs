@@ -305,7 +305,7 @@ impl<'a> Packet<'a> {
     }
 
     /// When the kernel received it, by the wall clock: `SO_TIMESTAMPNS`, nanoseconds on Linux, microseconds
-    /// elsewhere. `None` for what came before the socket was made a feed, where the system does not tell, and on one that never does.
+    /// elsewhere. `None` on a system that does not tell, and for what came before the socket was made a feed.
     #[inline]
     pub fn received_at(&self) -> Option<SystemTime> {
         self.received
