@@ -147,13 +147,15 @@ fn receive_twice(parts: &mut Parts<'_>, page: &Mapping) -> Result<(), String> {
 /// pieces that fit nowhere.
 const PIECES: [usize; 5] = [1, 4095, 5000, 16_384, 7];
 const PASSES: usize = 12;
+/// The pages of each part: the longest piece fits beside a part of which some was used.
+const PAGES_OF_PART: usize = 4;
 
 /// Tries whether the kernel fills a feed's memory bit by bit, each piece directly behind the one before and over the
 /// end of it, and stops when it has none left.
 ///
 /// After a failure the ring works, and is not to be used for feeds.
 pub(super) fn prove_feeds(parts: &mut Parts<'_>) -> Result<(), String> {
-    let len = usize::from(PARTS) * page_size();
+    let len = usize::from(PARTS) * PAGES_OF_PART * page_size();
     let memory = Mirrors::new(1, len).map_err(|error| explain(&error))?;
     let rings = BufferRings::new(1).map_err(|error| explain(&error))?;
     let landing = Landing::new(0, memory.piece(0), len);
