@@ -197,7 +197,7 @@ fn a_feed_is_a_reader_a_buffered_reader_and_a_wire() {
         assert_eq!(&word, b"two");
         assert_eq!(feed.read(&mut []).unwrap(), 0);
         let capacity = wired(&mut feed);
-        assert!((BUFFER - BUFFER / 4..=BUFFER).contains(&capacity));
+        assert!((BUFFER - BUFFER / 8..=BUFFER).contains(&capacity));
         while feed.fill_buf().unwrap().len() < 14 {
             feed.fill().unwrap();
         }

@@ -13,7 +13,7 @@ pub(crate) const FEED_BYTES_MIN: usize = 32 * 1024;
 pub(crate) const FEED_BYTES_MAX: usize = 1 << 30;
 /// In how many parts a feed's memory is lent to the kernel. A part comes back as a whole, so that the last unread
 /// byte of one keeps it.
-pub(crate) const PARTS: u16 = 4;
+pub(crate) const PARTS: u16 = 8;
 
 impl Config {
     /// How many feeds are open at once; their memory, [`feed_buffer`](Self::feed_buffer) for each, is set up at
@@ -25,7 +25,7 @@ impl Config {
 
     /// How many bytes each feed holds that have arrived and were not consumed: whole pages, from 32 KiB.
     ///
-    /// It is resident memory. A message that is looked at as a whole has to fit into three quarters of it.
+    /// It is resident memory. A message that is looked at as a whole has to fit into seven eighths of it.
     pub const fn feed_buffer(mut self, bytes: usize) -> Self {
         self.feed_buffer = bytes;
         self

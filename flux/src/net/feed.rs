@@ -30,7 +30,7 @@ use crate::reactor::{Reactor, current};
 /// [`stats`](crate::stats) tells which it is.
 ///
 /// A reader that does not keep up stops its own feed alone: when the memory is full nothing more is received, and
-/// the other side's sends wait, as TCP has it. It goes on once a quarter of the memory was consumed.
+/// the other side's sends wait, as TCP has it. It goes on once an eighth of the memory was consumed.
 ///
 /// A feed that is dropped closes its connection, and gives its place to another, with the next turn of the loop: the
 /// kernel is asked to end what it has in flight first.
